@@ -1,6 +1,6 @@
 -- +goose Up
 -- The billing picture of each customer: one typed column per attribute of the
--- catalog (customers.Catalog), named like the attribute; money is two columns,
+-- catalog (customers.Attributes), named like the attribute; money is two columns,
 -- name and name_currency. A test holds catalog and columns together.
 
 create table dunlin.customers (

@@ -2,8 +2,10 @@
 -- Segments and who is in them. Definitions are immutable versions.
 
 create table dunlin.segments (
-    name    text primary key,
-    version int  not null
+    name         text primary key,
+    version      int         not null,
+    evaluated_at timestamptz, -- business time of the last tick that did
+    fault        text         -- why the last tick could not
 );
 
 create table dunlin.segment_versions (

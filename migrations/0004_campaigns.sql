@@ -42,6 +42,7 @@ create table dunlin.enrollments (
     state       text        not null check (state in ('active', 'finished', 'exited')),
     reason      text, -- why it ended
     enrolled_at timestamptz not null,
+    starts_at   timestamptz not null, -- nothing happens before: later than enrolled_at on quick re-entry
     ended_at    timestamptz,
     primary key (account_id, customer_id, campaign, episode),
     foreign key (campaign, version) references dunlin.campaign_versions (name, version)
@@ -60,10 +61,11 @@ create table dunlin.deliveries (
     action       text        not null check (action in ('message', 'task', 'tag')),
     state        text        not null check (state in ('planned', 'claimed', 'sent', 'skipped', 'failed', 'unknown')),
     reason       text,                 -- why skipped, failed, unknown, or what a planned one waits for
-    scheduled_at timestamptz,          -- the step's own time; null while its anchor is missing
+    scheduled_at timestamptz,          -- the step's own time, not before the enrollment's start; null while its anchor is missing
     due_at       timestamptz,          -- when to decide (again); not before scheduled_at
     expires_at   timestamptz,          -- not sent by then: skipped
     decided_at   timestamptz,          -- business time of the last decision
+    attempts     int         not null default 0, -- claims so far; more than one only after a call that surely did nothing
     token        uuid,                 -- of the attempt that holds the claim
     leased_until timestamptz,          -- machine time
     poked_until  timestamptz,          -- machine time: a job for it is on its way until then

@@ -19,9 +19,10 @@ create table dunlin.links (
 );
 create index links_contact_id on dunlin.links (contact_id) where contact_id is not null;
 
--- What dunlin intercom setup made or found: ids by name.
+-- What dunlin intercom setup and tag steps made or found at Intercom: ids by name.
 create table dunlin.intercom_objects (
-    name       text primary key, -- ticket_type, reference_attribute, tag:NAME, team:NAME …
+    name       text primary key, -- ticket_type, reference_attribute, tag:NAME (lower case)
     id         text        not null,
-    checked_at timestamptz not null
+    label      text        not null, -- what Intercom calls it; tickets name their attributes by it
+    checked_at timestamptz not null  -- business time
 );

@@ -1,0 +1,47 @@
+# make lists the targets. Each does the set-up it needs: scripts/setup.sh.
+
+SHELL   := /bin/sh
+SETUP   := ./scripts/setup.sh
+LINT    := go tool -modfile=tools/go.mod golangci-lint
+PKG     ?= ./...
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo build test check fmt vet lint bench clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1#\2/p' $(MAKEFILE_LIST) | awk -F '#' '{ printf "%-14s %s\n", $$1, $$2 }'
+
+demo: build ## everything against the sandbox, on a private Postgres; ARGS="--once --days 45"
+	@$(SETUP) postgres
+	@./bin/dunlin demo $(ARGS)
+
+build: ## the program: bin/dunlin
+	@$(SETUP) go
+	@mkdir -p bin
+	@go build -ldflags "-X main.version=$(VERSION)" -o bin/dunlin ./cmd/dunlin
+
+test: ## all tests with the race detector, on a real Postgres; PKG=./segments/... TESTFLAGS="-run Tick -v"
+	@$(SETUP) go compiler postgres
+	go test -race -timeout 8m $(TESTFLAGS) $(PKG)
+
+check: fmt vet lint test ## what CI runs: formatting, vet, lint, test
+
+fmt: ## fail on files that gofmt would change
+	@$(SETUP) go
+	@files=$$(gofmt -l .); if [ -n "$$files" ]; then echo "not formatted; run gofmt -w on:"; echo "$$files"; exit 1; fi
+
+vet: ## go vet
+	@$(SETUP) go
+	go vet $(PKG)
+
+lint: ## golangci-lint, built at the version that tools/go.mod pins
+	@$(SETUP) go
+	$(LINT) run $(PKG)
+
+bench: ## benchmarks; PKG=./internal/pgdev BENCH=Start
+	@$(SETUP) go postgres
+	go test -run '^$$' -bench '$(or $(BENCH),.)' -benchmem $(TESTFLAGS) $(PKG)
+
+clean: ## remove what was built
+	@rm -rf bin

@@ -1,0 +1,108 @@
+package campaigns
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/dunlin/dunlin/workspace"
+)
+
+// A Start is what starting a campaign did, or would do.
+type Start struct {
+	Campaign string `json:"campaign"`
+	Version  int    `json:"version"`
+	Members  int64  `json:"members"`  // of its segment
+	Enrolled int64  `json:"enrolled"` // of them, now
+	Passed   int64  `json:"passed"`   // of them, passed over (existing: ignore)
+}
+
+// Start starts a draft: the present members of its segment are enrolled or
+// passed over, as existing says, and from now on whoever joins is enrolled.
+// Starting a campaign that has been started is an error that says so.
+func (s *Store) Start(ctx context.Context, tx pgx.Tx, name string, now time.Time) (Start, error) {
+	var version int
+	var state State
+	err := tx.QueryRow(ctx, `select version, state from dunlin.campaigns where name = $1 for update`, name).Scan(&version, &state)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return Start{}, fmt.Errorf("campaign %q: %w", name, workspace.ErrNotFound)
+	case err != nil:
+		return Start{}, fmt.Errorf("start campaign %q: %w", name, err)
+	case state == Running:
+		return Start{}, fmt.Errorf("campaign %q is running already", name)
+	case state == Halted:
+		return Start{}, fmt.Errorf("campaign %q is paused; go on with: dunlin campaigns resume %s", name, name)
+	}
+	settings, err := workspace.Load(ctx, tx)
+	if err != nil {
+		return Start{}, err
+	}
+	d, err := s.definition(ctx, tx, settings, name, version)
+	if err != nil {
+		return Start{}, err
+	}
+	out := Start{Campaign: name, Version: version}
+	if err := tx.QueryRow(ctx, `select count(*) from dunlin.members where segment = $1`, d.Segment).Scan(&out.Members); err != nil {
+		return Start{}, fmt.Errorf("count members of %q: %w", d.Segment, err)
+	}
+	if _, err := tx.Exec(ctx, `update dunlin.campaigns set state = 'running', started_at = $2 where name = $1`, name, now); err != nil {
+		return Start{}, fmt.Errorf("start campaign %q: %w", name, err)
+	}
+	if out.Enrolled, err = enroll(ctx, tx, d, settings, now, !d.EnrollExisting); err != nil {
+		return Start{}, fmt.Errorf("start campaign %q: %w", name, err)
+	}
+	if !d.EnrollExisting {
+		out.Passed = out.Members
+	}
+	return out, nil
+}
+
+// Pause makes whatever is planned in a campaign wait, and enrolls nobody.
+func Pause(ctx context.Context, tx pgx.Tx, name string) error {
+	return setState(ctx, tx, name, Running, Halted)
+}
+
+// Resume lets a paused campaign go on; what waited for it is decided afresh.
+func Resume(ctx context.Context, tx pgx.Tx, name string, now time.Time) error {
+	if err := setState(ctx, tx, name, Halted, Running); err != nil {
+		return err
+	}
+	_, err := tx.Exec(ctx, `
+		update dunlin.deliveries set due_at = $2, poked_until = null
+		where campaign = $1 and state = 'planned' and reason = $3`, name, now, Paused)
+	if err != nil {
+		return fmt.Errorf("resume campaign %q: %w", name, err)
+	}
+	return nil
+}
+
+// Awaken lets everything that waited for a lifted stop be decided afresh.
+func Awaken(ctx context.Context, tx pgx.Tx, now time.Time) error {
+	_, err := tx.Exec(ctx, `
+		update dunlin.deliveries set due_at = $1, poked_until = null where state = 'planned' and reason = $2`, now, Stopped)
+	if err != nil {
+		return fmt.Errorf("awaken deliveries: %w", err)
+	}
+	return nil
+}
+
+func setState(ctx context.Context, tx pgx.Tx, name string, from, to State) error {
+	var state State
+	err := tx.QueryRow(ctx, `select state from dunlin.campaigns where name = $1 for update`, name).Scan(&state)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return fmt.Errorf("campaign %q: %w", name, workspace.ErrNotFound)
+	case err != nil:
+		return fmt.Errorf("campaign %q: %w", name, err)
+	case state != from:
+		return fmt.Errorf("campaign %q is %s, not %s", name, state, from)
+	}
+	if _, err := tx.Exec(ctx, `update dunlin.campaigns set state = $2 where name = $1`, name, to); err != nil {
+		return fmt.Errorf("campaign %q: %w", name, err)
+	}
+	return nil
+}

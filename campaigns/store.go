@@ -1,0 +1,215 @@
+package campaigns
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/dunlin/dunlin/customers"
+	"github.com/dunlin/dunlin/workspace"
+)
+
+// Config is what a Store needs from its surroundings.
+type Config struct {
+	Pool   *pgxpool.Pool
+	Logger *slog.Logger
+	DryRun bool // decide and record, send nothing
+
+	// Contact locks the person's rows and returns what is stored of the contact
+	// a customer is; it makes no calls.
+	Contact func(ctx context.Context, tx pgx.Tx, ref customers.Ref) (Contact, error)
+
+	// Unapplied reports whether a stored Stripe event of the customer waits to
+	// be applied.
+	Unapplied func(ctx context.Context, tx pgx.Tx, account int, stripeID string) (bool, error)
+}
+
+// A Store keeps definitions, enrollments, deliveries and tasks.
+type Store struct {
+	Config
+	mu     sync.Mutex
+	parsed map[versionKey]Definition // versions are immutable
+}
+
+type versionKey struct {
+	name, currency string
+	version        int
+}
+
+// NewStore returns a store, or every reason why it cannot work.
+func NewStore(c Config) (*Store, error) {
+	var errs []error
+	if c.Pool == nil {
+		errs = append(errs, errors.New("campaigns: Pool is not set"))
+	}
+	if c.Contact == nil || c.Unapplied == nil {
+		errs = append(errs, errors.New("campaigns: Contact and Unapplied are needed to claim"))
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Store{Config: c, parsed: map[versionKey]Definition{}}, errors.Join(errs...)
+}
+
+// State is whether a campaign contacts anybody.
+type State string
+
+// A campaign is stored as a draft and contacts nobody until it is started.
+const (
+	Draft   State = "draft"
+	Running State = "running"
+	Halted  State = "paused"
+)
+
+// Save stores a definition as the next version, unless its text is the one in
+// force. It reports whether it did. Nothing starts, and who is enrolled stays
+// on the version they began with (no-surprise-blast).
+func Save(ctx context.Context, tx pgx.Tx, doc workspace.Document, now time.Time) (bool, error) {
+	tag, err := tx.Exec(ctx, `
+		with new as (
+			insert into dunlin.campaigns (name, version) values (@name, 1)
+			on conflict (name) do update set version = campaigns.version + 1
+			where not exists (
+				select from dunlin.campaign_versions v
+				where v.name = @name and v.version = campaigns.version and v.source = @source)
+			returning name, version)
+		insert into dunlin.campaign_versions (name, version, source, created_at)
+		select name, version, @source, @now from new`,
+		pgx.StrictNamedArgs{"name": doc.Name, "source": doc.Source, "now": now})
+	if err != nil {
+		return false, fmt.Errorf("save campaign %q: %w", doc.Name, err)
+	}
+	return tag.RowsAffected() > 0, nil
+}
+
+// A Listed campaign is a line of dunlin campaigns list.
+type Listed struct {
+	Name      string     `json:"name"`
+	Version   int        `json:"version"`
+	State     State      `json:"state"`
+	StartedAt *time.Time `json:"started_at"`
+	Active    int64      `json:"active"`   // enrollments under way
+	Enrolled  int64      `json:"enrolled"` // enrollments ever
+	Sent      int64      `json:"sent"`
+	Waiting   int64      `json:"waiting"` // deliveries planned
+	Unknown   int64      `json:"unknown"`
+}
+
+// List returns every campaign, by name.
+func List(ctx context.Context, q customers.Querier) ([]Listed, error) {
+	rows, err := q.Query(ctx, `
+		select c.name, c.version, c.state, c.started_at,
+		       coalesce(e.active, 0), coalesce(e.enrolled, 0), coalesce(d.sent, 0), coalesce(d.waiting, 0), coalesce(d.unknown, 0)
+		from dunlin.campaigns c
+		left join (select campaign, count(*) filter (where state = 'active') as active, count(*) as enrolled
+		           from dunlin.enrollments group by 1) e on e.campaign = c.name
+		left join (select campaign, count(*) filter (where state = 'sent') as sent,
+		                  count(*) filter (where state in ('planned', 'claimed')) as waiting,
+		                  count(*) filter (where state = 'unknown') as unknown
+		           from dunlin.deliveries group by 1) d on d.campaign = c.name
+		order by c.name`)
+	if err != nil {
+		return nil, fmt.Errorf("list campaigns: %w", err)
+	}
+	return pgx.CollectRows(rows, pgx.RowToStructByPos[Listed])
+}
+
+// Source is the definition in force as it was written.
+func Source(ctx context.Context, q customers.Querier, name string) (string, error) {
+	var source string
+	err := q.QueryRow(ctx, `
+		select v.source from dunlin.campaigns c join dunlin.campaign_versions v using (name, version)
+		where c.name = $1`, name).Scan(&source)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return "", fmt.Errorf("campaign %q: %w", name, workspace.ErrNotFound)
+	}
+	if err != nil {
+		return "", fmt.Errorf("load campaign %q: %w", name, err)
+	}
+	return source, nil
+}
+
+// running are the definitions in force of the campaigns that enroll.
+func (s *Store) running(ctx context.Context, tx pgx.Tx, settings workspace.Settings) ([]Definition, error) {
+	return s.definitions(ctx, tx, settings, `
+		select v.name, v.version, v.source
+		from dunlin.campaigns c join dunlin.campaign_versions v using (name, version)
+		where c.state = 'running' order by v.name`)
+}
+
+// activeVersions are the definitions that somebody is enrolled in.
+func (s *Store) activeVersions(ctx context.Context, tx pgx.Tx, settings workspace.Settings) ([]Definition, error) {
+	return s.definitions(ctx, tx, settings, `
+		select v.name, v.version, v.source from dunlin.campaign_versions v
+		where exists (select from dunlin.enrollments e where e.campaign = v.name and e.version = v.version and e.state = 'active')
+		order by v.name, v.version`)
+}
+
+// definition is one version of one campaign.
+func (s *Store) definition(ctx context.Context, q customers.Querier, settings workspace.Settings, name string, version int) (Definition, error) {
+	s.mu.Lock()
+	d, ok := s.parsed[versionKey{name, settings.Currency, version}]
+	s.mu.Unlock()
+	if ok {
+		return d, nil
+	}
+	list, err := s.definitions(ctx, q, settings, `select name, version, source from dunlin.campaign_versions where name = $1 and version = $2`, name, version)
+	if err != nil {
+		return Definition{}, err
+	}
+	if len(list) == 0 {
+		return Definition{}, fmt.Errorf("campaign %q version %d: %w", name, version, workspace.ErrNotFound)
+	}
+	return list[0], nil
+}
+
+func (s *Store) definitions(ctx context.Context, q customers.Querier, settings workspace.Settings, query string, args ...any) ([]Definition, error) {
+	rows, err := q.Query(ctx, query, args...)
+	if err != nil {
+		return nil, fmt.Errorf("load campaigns: %w", err)
+	}
+	type stored struct {
+		Name    string
+		Version int
+		Source  string
+	}
+	found, err := pgx.CollectRows(rows, pgx.RowToStructByPos[stored])
+	if err != nil {
+		return nil, fmt.Errorf("load campaigns: %w", err)
+	}
+	var out []Definition
+	for _, f := range found {
+		d, err := s.parse(f.Name, f.Version, f.Source, settings)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, d)
+	}
+	return out, nil
+}
+
+func (s *Store) parse(name string, version int, source string, settings workspace.Settings) (Definition, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	key := versionKey{name, settings.Currency, version}
+	if d, ok := s.parsed[key]; ok {
+		return d, nil
+	}
+	docs, faults := workspace.Parse(fmt.Sprintf("campaign %s version %d", name, version), []byte(source))
+	if len(faults) > 0 || len(docs) != 1 {
+		return Definition{}, fmt.Errorf("stored campaign %q version %d does not parse: %w", name, version, faults)
+	}
+	d, faults := Parse(docs[0], Known{Settings: settings, Stored: true})
+	if len(faults) > 0 {
+		return Definition{}, fmt.Errorf("stored campaign %q version %d: %w", name, version, faults)
+	}
+	d.Version = version
+	s.parsed[key] = d
+	return d, nil
+}

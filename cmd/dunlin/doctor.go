@@ -1,0 +1,194 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/dunlin/dunlin/intercom"
+	"github.com/dunlin/dunlin/jobs"
+	"github.com/dunlin/dunlin/segments"
+	"github.com/dunlin/dunlin/workspace"
+)
+
+type doctorCmd struct{}
+
+// finding is one thing doctor looked at.
+type finding struct {
+	OK    bool   `json:"ok"`
+	Topic string `json:"topic"`
+	What  string `json:"what"`
+	Fix   string `json:"fix,omitempty"`
+}
+
+// Run looks at everything it can reach and ends with status 1 when something
+// needs mending.
+func (doctorCmd) Run(ctx context.Context, a *app) error {
+	return a.withProduct(ctx, func(p *product) error {
+		found, err := p.examine(ctx)
+		if err != nil {
+			return err
+		}
+		well := true
+		for _, f := range found {
+			well = well && f.OK
+			if a.json {
+				if err := a.line(f); err != nil {
+					return err
+				}
+				continue
+			}
+			mark := "ok  "
+			if !f.OK {
+				mark = "MEND"
+			}
+			fmt.Fprintf(a.out, "%s  %-10s %s\n", mark, f.Topic, f.What)
+			if f.Fix != "" {
+				fmt.Fprintf(a.out, "      %-10s → %s\n", "", f.Fix)
+			}
+		}
+		if !well {
+			return errSilent
+		}
+		return nil
+	})
+}
+
+// examine makes the findings. The database answered already: it is how we got
+// here.
+func (p *product) examine(ctx context.Context) ([]finding, error) {
+	found := []finding{{OK: true, Topic: "database", What: "answers, and its tables are up to date"}}
+	settings, err := workspace.Load(ctx, p.Pool)
+	if err != nil {
+		return nil, err
+	}
+	if settings.Version == 0 {
+		found = append(found, finding{Topic: "workspace", What: "no workspace was applied: zone UTC, currency usd, no sender",
+			Fix: "write a workspace.yaml (see examples/workspace.yaml) and dunlin apply -f it"})
+	} else {
+		found = append(found, finding{OK: true, Topic: "workspace", What: fmt.Sprintf("version %d, zone %s, currency %s", settings.Version, settings.Zone, settings.Currency)})
+	}
+	for _, examine := range []func(context.Context) ([]finding, error){p.examineStop, p.examineStripe, p.examineSegments, p.examineWork} {
+		more, err := examine(ctx)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, more...)
+	}
+	if p.intercom == nil {
+		fix := "set INTERCOM_ACCESS_TOKEN"
+		return append(found, finding{OK: p.Env.DryRun, Topic: "intercom", What: "INTERCOM_ACCESS_TOKEN is not set", Fix: fix}), nil
+	}
+	checks, err := p.intercomFindings(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range checks {
+		found = append(found, fromIntercom(c))
+	}
+	return found, nil
+}
+
+func fromIntercom(c intercom.Finding) finding {
+	return finding{OK: c.OK, Topic: "intercom", What: c.What, Fix: c.Fix}
+}
+
+func (p *product) examineStop(ctx context.Context) ([]finding, error) {
+	stopped, err := workspace.Stopped(ctx, p.Pool)
+	if err != nil || !stopped {
+		return nil, err
+	}
+	return []finding{{Topic: "stop", What: "dunlin is stopped: nothing leaves", Fix: "dunlin resume"}}, nil
+}
+
+func (p *product) examineStripe(ctx context.Context) ([]finding, error) {
+	if len(p.stripe) == 0 {
+		return []finding{{Topic: "stripe", What: "STRIPE_API_KEY is not set", Fix: "create a restricted key with read access in Stripe's dashboard and set it"}}, nil
+	}
+	var found []finding
+	for _, s := range p.stripe {
+		if id, err := s.CheckKey(ctx); err != nil {
+			found = append(found, finding{Topic: "stripe", What: fmt.Sprintf("account %s: %v", s.Name(), err), Fix: "check STRIPE_API_KEY; a restricted key needs read access to what is synced"})
+		} else {
+			found = append(found, finding{OK: true, Topic: "stripe", What: fmt.Sprintf("account %s: the key belongs to %s", s.Name(), id)})
+		}
+		if len(p.Env.StripeSecrets) == 0 {
+			found = append(found, finding{Topic: "stripe", What: "STRIPE_WEBHOOK_SECRET is not set: webhooks are refused",
+				Fix: "create an endpoint for /webhooks/stripe/" + s.Name() + " at API version 2023-10-16 and set its signing secret"})
+		}
+		ready, err := s.Ready(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if !ready {
+			found = append(found, finding{Topic: "stripe", What: "account " + s.Name() + " was never synced to the end: nobody is in a segment", Fix: "dunlin sync, or leave dunlin up running"})
+			continue
+		}
+		var last *time.Time
+		var stored, faulty int64
+		err = p.Pool.QueryRow(ctx, `
+			select max(received_at), count(*) filter (where state = 'stored'), count(*) filter (where state = 'stored' and fault is not null)
+			from dunlin.stripe_events where account_id = $1`, s.Account()).Scan(&last, &stored, &faulty)
+		if err != nil {
+			return nil, fmt.Errorf("look at stored events: %w", err)
+		}
+		what := fmt.Sprintf("account %s: no webhook yet", s.Name())
+		if last != nil {
+			what = fmt.Sprintf("account %s: last webhook %s ago, %s not applied yet", s.Name(), p.Now().Sub(*last).Round(time.Second), plural(stored, "event"))
+		}
+		found = append(found, finding{OK: last != nil && faulty == 0, Topic: "stripe", What: what, Fix: webhookFix(last, faulty, s.Name())})
+	}
+	return found, nil
+}
+
+func webhookFix(last *time.Time, faulty int64, account string) string {
+	switch {
+	case last == nil:
+		return "point a Stripe webhook endpoint at /webhooks/stripe/" + account + " and send a test event"
+	case faulty > 0:
+		return fmt.Sprintf("%s could not be applied; select id, type, fault from dunlin.stripe_events where state = 'stored'", plural(faulty, "event"))
+	}
+	return ""
+}
+
+func (p *product) examineSegments(ctx context.Context) ([]finding, error) {
+	list, err := segments.List(ctx, p.Pool)
+	if err != nil {
+		return nil, err
+	}
+	var found []finding
+	for _, s := range list {
+		if s.Fault != "" {
+			found = append(found, finding{Topic: "segments", What: fmt.Sprintf("%s is not evaluated: %s", s.Name, s.Fault), Fix: "mend its rule and dunlin apply it"})
+		}
+	}
+	last, err := segments.LastTick(ctx, p.Pool)
+	switch {
+	case err != nil:
+		return nil, err
+	case last.IsZero():
+		found = append(found, finding{Topic: "ticks", What: "no tick yet", Fix: "run dunlin up, or dunlin work --once from cron"})
+	case p.Now().Sub(last) > 10*time.Minute:
+		found = append(found, finding{Topic: "ticks", What: fmt.Sprintf("the last tick is %s old", p.Now().Sub(last).Round(time.Second)), Fix: "is dunlin up or dunlin work running?"})
+	default:
+		found = append(found, finding{OK: true, Topic: "ticks", What: fmt.Sprintf("%s, the last tick is %s old", plural(len(list), "segment"), p.Now().Sub(last).Round(time.Second))})
+	}
+	return found, nil
+}
+
+func (p *product) examineWork(ctx context.Context) ([]finding, error) {
+	pending, err := jobs.ReadPending(ctx, p.Pool, p.Now())
+	if err != nil {
+		return nil, err
+	}
+	var unknown int64
+	if err := p.Pool.QueryRow(ctx, `select count(*) from dunlin.deliveries where state = 'unknown'`).Scan(&unknown); err != nil {
+		return nil, fmt.Errorf("count unknown deliveries: %w", err)
+	}
+	found := []finding{{OK: true, Topic: "work", What: fmt.Sprintf("%d deliveries due, %d under way", pending.Due, pending.Claimed)}}
+	if unknown > 0 {
+		found = append(found, finding{Topic: "work", What: fmt.Sprintf("of %d deliveries nobody knows whether Intercom has them", unknown),
+			Fix: "dunlin deliveries --state unknown; look in Intercom. They are never sent again by themselves"})
+	}
+	return found, nil
+}

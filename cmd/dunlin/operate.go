@@ -1,0 +1,83 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/dunlin/dunlin/campaigns"
+	"github.com/dunlin/dunlin/workspace"
+)
+
+type stopCmd struct{}
+
+func (stopCmd) Help() string {
+	return "From the next claim on, no message, ticket or tag leaves, in any process, whatever is restarted. What is due waits, named. A call already on its way is not recalled."
+}
+
+// Run stops.
+func (stopCmd) Run(ctx context.Context, a *app) error {
+	return a.withDatabase(ctx, func(db *database) error {
+		if err := workspace.Stop(ctx, db.Pool, time.Now()); err != nil {
+			return err
+		}
+		a.say("stopped: nothing leaves until dunlin resume")
+		return nil
+	})
+}
+
+type resumeCmd struct{}
+
+// Run lifts the stop and lets what waited for it be decided afresh.
+func (resumeCmd) Run(ctx context.Context, a *app) error {
+	return a.withDatabase(ctx, func(db *database) error {
+		return pgx.BeginFunc(ctx, db.Pool, func(tx pgx.Tx) error {
+			was, err := workspace.Resume(ctx, tx, time.Now())
+			if err != nil {
+				return err
+			}
+			if !was {
+				a.say("nothing was stopped")
+				return nil
+			}
+			a.say("resumed: what waited is decided afresh")
+			return campaigns.Awaken(ctx, tx, time.Now())
+		})
+	})
+}
+
+type migrateCmd struct{}
+
+// Run migrates; opening the database does.
+func (migrateCmd) Run(ctx context.Context, a *app) error {
+	return a.withDatabase(ctx, func(*database) error {
+		a.say("the database is up to date")
+		return nil
+	})
+}
+
+type versionCmd struct{}
+
+// Run prints what this binary was built from.
+func (versionCmd) Run(a *app) error {
+	version, revision, goVersion := "development", "", ""
+	if info, ok := debug.ReadBuildInfo(); ok {
+		goVersion = info.GoVersion
+		if v := info.Main.Version; v != "" && v != "(devel)" {
+			version = v
+		}
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" {
+				revision = s.Value
+			}
+		}
+	}
+	if a.json {
+		return a.line(map[string]string{"version": version, "revision": revision, "go": goVersion})
+	}
+	fmt.Fprintf(a.out, "dunlin %s %s %s\n", version, revision, goVersion)
+	return nil
+}

@@ -1,0 +1,43 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/dunlin/dunlin/segments"
+)
+
+type tickCmd struct {
+	Now string `help:"Evaluate at this instant (RFC 3339), roll back and report." placeholder:"T"`
+}
+
+// Run ticks once.
+func (c tickCmd) Run(ctx context.Context, a *app) error {
+	var at time.Time
+	if c.Now != "" {
+		var err error
+		if at, err = time.Parse(time.RFC3339, c.Now); err != nil {
+			return usagef("--now is %q; write an instant such as 2026-03-01T09:00:00Z", c.Now)
+		}
+	}
+	return a.withProduct(ctx, func(p *product) error {
+		var t segments.Tick
+		var err error
+		if c.Now != "" {
+			t, err = p.ticker.Rehearse(ctx, at)
+		} else {
+			t, err = p.ticker.Tick(ctx)
+		}
+		if err != nil {
+			return err
+		}
+		if a.json {
+			return a.line(map[string]any{"tick": t.ID, "at": t.At.UTC(), "joined": t.Joined, "left": t.Left, "changed": t.Changed, "rolled_back": c.Now != ""})
+		}
+		a.say("at %s: %s would join or joined, %d left, %s changed", t.At.UTC().Format(time.RFC3339), plural(t.Joined, "customer"), t.Left, plural(t.Changed, "customer"))
+		if c.Now != "" {
+			a.say("rolled back: nothing was written")
+		}
+		return nil
+	})
+}

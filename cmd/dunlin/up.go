@@ -1,0 +1,165 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/dunlin/dunlin/jobs"
+	"github.com/dunlin/dunlin/stripesync"
+)
+
+type upCmd struct{}
+
+func (upCmd) Help() string {
+	return "Serves webhooks and works jobs in one process. Needs STRIPE_API_KEY, STRIPE_WEBHOOK_SECRET and INTERCOM_ACCESS_TOKEN (or DRY_RUN=true)."
+}
+
+// Run serves and works until it is told to stop.
+func (upCmd) Run(ctx context.Context, a *app) error {
+	if err := a.env.missing("STRIPE_API_KEY", "STRIPE_WEBHOOK_SECRET", "INTERCOM_ACCESS_TOKEN"); err != nil {
+		return err
+	}
+	return a.withProduct(ctx, func(p *product) error {
+		if err := p.startJobs(ctx); err != nil {
+			return err
+		}
+		return errors.Join(p.listen(ctx), p.stopJobs(ctx))
+	})
+}
+
+type serveCmd struct{}
+
+// Run serves until it is told to stop.
+func (serveCmd) Run(ctx context.Context, a *app) error {
+	if err := a.env.missing("STRIPE_API_KEY", "STRIPE_WEBHOOK_SECRET"); err != nil {
+		return err
+	}
+	return a.withProduct(ctx, func(p *product) error {
+		err := p.listen(ctx)
+		for _, s := range p.stripe {
+			s.Close()
+		}
+		return err
+	})
+}
+
+type workCmd struct {
+	Once bool `help:"Catch up, tick, drain and exit."`
+}
+
+// Run works jobs until it is told to stop, or, with --once, until none is left.
+func (c workCmd) Run(ctx context.Context, a *app) error {
+	if err := a.env.missing("STRIPE_API_KEY", "INTERCOM_ACCESS_TOKEN"); err != nil {
+		return err
+	}
+	return a.withProduct(ctx, func(p *product) error {
+		if c.Once {
+			return p.workOnce(ctx)
+		}
+		if err := p.startJobs(ctx); err != nil {
+			return err
+		}
+		<-ctx.Done()
+		return p.stopJobs(ctx)
+	})
+}
+
+// withProduct opens the database, wires the product as the environment says and
+// leaves cleanly.
+func (a *app) withProduct(ctx context.Context, f func(*product) error) error {
+	return a.withDatabase(ctx, func(db *database) error {
+		p, err := wire(ctx, wiring{Pool: db.Pool, Logger: a.logger, Now: time.Now, Env: a.env, TickEvery: a.env.TickEvery})
+		if err != nil {
+			return err
+		}
+		if p.Env.DryRun {
+			a.logger.Warn("DRY_RUN: everything is decided and recorded, nothing is sent")
+		}
+		return f(p)
+	})
+}
+
+func (p *product) listen(ctx context.Context) error {
+	listener, err := net.Listen("tcp", p.Env.ListenAddr)
+	if err != nil {
+		return fmt.Errorf("listen on %s: %w; set LISTEN_ADDR to a free address", p.Env.ListenAddr, err)
+	}
+	p.Logger.Info("listening", slog.String("address", listener.Addr().String()))
+	return serveHTTP(ctx, listener, p.handler(), p.Logger)
+}
+
+// workOnce does what there is to do now and ends: for cron. Work that waits for
+// a later time stays for the next run.
+func (p *product) workOnce(ctx context.Context) error {
+	for _, s := range p.stripe {
+		ready, err := s.Ready(ctx)
+		if err == nil && !ready {
+			p.Logger.Info("first sync", slog.String("account", s.Name()))
+			err = s.Backfill(ctx, nil)
+		}
+		if err != nil && !errors.Is(err, stripesync.ErrRunning) {
+			return err
+		}
+	}
+	if err := p.startJobs(ctx); err != nil {
+		return err
+	}
+	return errors.Join(p.drain(ctx), p.stopJobs(ctx))
+}
+
+// drain waits until the tables hold nothing that could be done now, asking for
+// ticks and sweeps on the way.
+func (p *product) drain(ctx context.Context) error {
+	const patience = 5 * time.Minute // without progress
+	last, since := jobs.Pending{Events: -1}, time.Now()
+	for first := true; ; first = false {
+		now := p.Now()
+		if err := p.pokeAll(ctx); err != nil {
+			return err
+		}
+		if err := sleep(ctx, 250*time.Millisecond); err != nil {
+			return err
+		}
+		pending, err := jobs.ReadPending(ctx, p.Pool, now)
+		if err != nil {
+			return err
+		}
+		if pending.None() && !first {
+			return nil
+		}
+		pending.NextDue = nil
+		if pending != last {
+			last, since = pending, time.Now()
+		}
+		if time.Since(since) > patience {
+			return fmt.Errorf("stuck: %d events, %d changes, %d due and %d claimed deliveries have not moved for %s; see dunlin doctor",
+				pending.Events, pending.Changes, pending.Due, pending.Claimed, patience)
+		}
+	}
+}
+
+func (p *product) pokeAll(ctx context.Context) error {
+	return pgx.BeginFunc(ctx, p.Pool, func(tx pgx.Tx) error {
+		if err := p.poker.Tick(ctx, tx); err != nil {
+			return err
+		}
+		return p.poker.Sweep(ctx, tx)
+	})
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

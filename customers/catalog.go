@@ -1,0 +1,188 @@
+package customers
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/dunlin/dunlin/segments/rule"
+)
+
+// An attribute is one entry of the catalog: what people see of it, and how it
+// is derived.
+type attribute struct {
+	rule.Attribute
+	derive func(*sources) any // a value of the attribute's type, or nil when missing
+}
+
+// The eight statuses of a subscription, best first: the order in which the
+// primary subscription is chosen. An unknown status is kept as Stripe sent it.
+var subscriptionStatuses = []string{
+	"active", "trialing", "past_due", "unpaid", "paused", "incomplete", "canceled", "incomplete_expired",
+}
+
+const major = "major units, with their currency"
+
+// catalog is in the order in which people are shown it. Each attribute has a
+// column of its name in dunlin.customers, money a second one, name_currency.
+var catalog = []attribute{
+	// Who it is.
+	{rule.Attribute{
+		Name: "stripe_id", Type: rule.Text, From: "customer.id",
+		Help: "the customer's id at Stripe, cus_…",
+	}, (*sources).stripeID},
+	{rule.Attribute{
+		Name: "email", Type: rule.Text, From: "customer.email",
+		Help: "e-mail address, as written at Stripe",
+	}, (*sources).email},
+	{rule.Attribute{
+		Name: "name", Type: rule.Text, From: "customer.name",
+		Help: "full name of the person or the business",
+	}, (*sources).name},
+	{rule.Attribute{
+		Name: "first_name", Type: rule.Text, From: "customer.name",
+		Help: "first word of the name, after titles; missing for initials and for businesses (Inc, GmbH …)",
+	}, (*sources).firstName},
+	{rule.Attribute{
+		Name: "country", Type: rule.Text, Unit: "ISO 3166 alpha-2", From: "customer.address, payment_method.billing_details.address, invoice.customer_address, card.address_country",
+		Help: "billing country in two capital letters: of the customer, else of the card, else of the newest invoice",
+	}, (*sources).country},
+	{rule.Attribute{
+		Name: "currency", Type: rule.Text, Unit: "ISO 4217", From: "subscription.currency, customer.currency",
+		Help: "the customer's currency in small letters: of the primary subscription, else of the customer, else of the newest payment or invoice",
+	}, (*sources).currencyValue},
+	{rule.Attribute{
+		Name: "metadata", Type: rule.MapType, From: "customer.metadata",
+		Help: "the customer's metadata at Stripe, one text per key: metadata['tier']",
+	}, (*sources).metadata},
+	{rule.Attribute{
+		Name: "deleted", Type: rule.Boolean, From: "customer.deleted",
+		Help: "the customer was deleted at Stripe",
+	}, (*sources).deleted},
+
+	// What they subscribe to.
+	{rule.Attribute{
+		Name: "subscription_status", Type: rule.Text, Values: subscriptionStatuses, From: "subscription.status",
+		Help: "status of the primary subscription: the best status, then the highest amount a month, then the newest",
+	}, (*sources).subscriptionStatus},
+	{rule.Attribute{
+		Name: "subscription_period_start_at", Type: rule.InstantType, From: "subscription.current_period_start",
+		Help: "when the primary subscription's current period began",
+	}, (*sources).periodStart},
+	{rule.Attribute{
+		Name: "plan", Type: rule.Text, From: "price.nickname, product.name, price.id",
+		Help: "name of the primary subscription's price: its nickname, else its product's name, else its id",
+	}, (*sources).plan},
+	{rule.Attribute{
+		Name: "plan_price", Type: rule.MoneyType, Unit: major, From: "price.unit_amount_decimal",
+		Help: "price of one unit of the plan, before quantity and discounts; missing for tiered prices",
+	}, (*sources).planPrice},
+	{rule.Attribute{
+		Name: "plan_interval", Type: rule.Text, Values: []string{"day", "week", "month", "year"}, From: "price.recurring.interval",
+		Help: "how often the plan is billed: day, week, month or year",
+	}, (*sources).planInterval},
+	{rule.Attribute{
+		Name: "plan_interval_count", Type: rule.Number, Unit: "intervals", From: "price.recurring.interval_count",
+		Help: "number of intervals between two bills: 3 with month means quarterly",
+	}, (*sources).planIntervalCount},
+	{rule.Attribute{
+		Name: "mrr", Type: rule.MoneyType, Unit: major + ", a month", From: "subscription.items",
+		Help: "monthly recurring revenue of active and past_due subscriptions, less coupons that last forever; metered prices and, with several currencies, all but the customer's left out; missing when a tiered price is unknown",
+	}, (*sources).mrr},
+
+	// The card that Stripe would charge next.
+	{rule.Attribute{
+		Name: "card_brand", Type: rule.Text, Values: cardBrands, From: "payment_method.card.brand",
+		Help: "brand of the card Stripe would charge next, such as 'Visa'; missing when that is no card",
+	}, (*sources).cardBrand},
+	{rule.Attribute{
+		Name: "card_last4", Type: rule.Text, From: "payment_method.card.last4",
+		Help: "last four digits of the card Stripe would charge next",
+	}, (*sources).cardLast4},
+	{rule.Attribute{
+		Name: "card_expires_at", Type: rule.DateType, From: "payment_method.card.exp_month, exp_year",
+		Help: "last day on which the card Stripe would charge next is good: the end of its month",
+	}, (*sources).cardExpiresAt},
+
+	// What they paid.
+	{rule.Attribute{
+		Name: "last_charge_amount", Type: rule.MoneyType, Unit: major, From: "charge.amount_captured",
+		Help: "amount of the newest successful, captured charge, before refunds",
+	}, (*sources).lastChargeAmount},
+	{rule.Attribute{
+		Name: "last_charge_at", Type: rule.InstantType, From: "charge.created",
+		Help: "when the newest successful, captured charge was made",
+	}, (*sources).lastChargeAt},
+	{rule.Attribute{
+		Name: "lifetime_spend", Type: rule.MoneyType, Unit: major, From: "charge.amount_captured, charge.amount_refunded",
+		Help: "all successful, captured charges less refunds; with several currencies only those in the customer's currency",
+	}, (*sources).lifetimeSpend},
+
+	// What they owe.
+	{rule.Attribute{
+		Name: "open_invoice_amount", Type: rule.MoneyType, Unit: major, From: "invoice.amount_remaining",
+		Help: "what remains to be paid on open invoices, drafts left out; with several currencies only those in the customer's currency",
+	}, (*sources).openInvoiceAmount},
+	{rule.Attribute{
+		Name: "open_invoice_count", Type: rule.Number, Unit: "invoices", From: "invoice.status",
+		Help: "number of open invoices on which something remains to be paid, drafts left out",
+	}, (*sources).openInvoiceCount},
+	{rule.Attribute{
+		Name: "next_charge_at", Type: rule.InstantType, From: "invoice.next_payment_attempt, subscription.current_period_end",
+		Help: "when Stripe will next charge by itself: the next attempt on an invoice or the primary subscription's renewal, whichever is first",
+	}, (*sources).nextChargeAt},
+	{rule.Attribute{
+		Name: "delinquent", Type: rule.Boolean, From: "customer.delinquent",
+		Help: "Stripe's flag: the latest change on any invoice was a failed or overdue payment; subscription_status is the surer sign",
+	}, (*sources).delinquent},
+	{rule.Attribute{
+		Name: "account_balance", Type: rule.MoneyType, Unit: major, From: "customer.balance",
+		Help: "balance kept at Stripe: negative is credit the customer has, positive is added to the next invoice; open invoices are not in it",
+	}, (*sources).accountBalance},
+}
+
+// Attributes is the catalog that rules are checked against.
+var Attributes rule.Catalog = attributes{}
+
+type attributes struct{}
+
+// byName finds an attribute's place in the catalog by its canonical name.
+var byName = func() map[string]int {
+	m := make(map[string]int, len(catalog))
+	for i, a := range catalog {
+		m[a.Name] = i
+	}
+	return m
+}()
+
+// names are the canonical names in catalog order: what changes with a new
+// customer.
+var names = func() []string {
+	var s []string
+	for _, a := range catalog {
+		s = append(s, a.Name)
+	}
+	return s
+}()
+
+// Attribute finds an attribute by its name in any case, with or without the
+// stripe_ that Intercom's own Stripe import puts before it.
+func (attributes) Attribute(name string) (rule.Attribute, bool) {
+	const prefix = "stripe_"
+	name = strings.ToLower(name)
+	for _, n := range []string{name, strings.TrimPrefix(name, prefix), prefix + name} {
+		if i, ok := byName[n]; ok {
+			return catalog[i].Attribute, true
+		}
+	}
+	return rule.Attribute{}, false
+}
+
+// Attributes lists the catalog, grouped for people. The slice is the caller's.
+func (attributes) Attributes() []rule.Attribute {
+	list := make([]rule.Attribute, len(catalog))
+	for i, a := range catalog {
+		list[i] = a.Attribute
+		list[i].Values = slices.Clone(a.Values)
+	}
+	return list
+}

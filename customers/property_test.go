@@ -1,0 +1,110 @@
+package customers
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"pgregory.net/rapid"
+)
+
+// drawMirror makes a customer out of few values, so that ties and clashes are
+// frequent.
+func drawMirror(t *rapid.T, id string) mirror {
+	one := func(label string, of ...string) string { return rapid.SampledFrom(of).Draw(t, label) }
+	currency := func() string { return one("currency", "usd", "eur", "jpy", "kwd") }
+	number := func(label string, upTo int) int { return rapid.IntRange(0, upTo).Draw(t, label) }
+	several := func(label string, upTo int, make func(i int) string) (raws []string) {
+		for i := range number(label, upTo) {
+			raws = append(raws, make(i))
+		}
+		return raws
+	}
+	method := func() string { return one("method", `null`, `"pm_0"`, `"pm_1"`, `"card_0"`, `"pm_unknown"`) }
+	country := func() string { return one("country", `null`, `{"country":"DE","state":"BE"}`, `{"country":"us"}`) }
+
+	m := mirror{
+		customer: fmt.Sprintf(`{"id":%q,"currency":%s,"balance":%d,"name":%q,"address":%s,"default_source":%s,
+			"invoice_settings":{"default_payment_method":%s},"metadata":{"k":"%s"},"discount":%s}`,
+			id, one("customer currency", `null`, `"usd"`, `"eur"`), number("balance", 3)-1, one("name", "", "Jane Doe", "Acme Inc"), country(), method(), method(),
+			one("metadata", "", "v", `\u0000`), one("discount", `null`, `{"coupon":{"duration":"forever","percent_off":12.5}}`)),
+		methods: []string{cardPM("pm_0", ""), cardPM("pm_1", `,"type":"link"`), `{"id":"card_0","object":"card","brand":"Visa","last4":"1","exp_month":1,"exp_year":2027,"address_country":"FR"}`}[:number("methods", 3)],
+	}
+	m.subscriptions = several("subscriptions", 4, func(i int) string {
+		in := currency()
+		var items []string
+		for j := range number("items", 3) {
+			items = append(items, itemJSON(fmt.Sprintf("si_%d", j),
+				priceJSON(fmt.Sprintf("price_%d", number("price", 3)), in, one("amount", "0", "1000", "1001", "null"), one("every", "month", "month/3", "year", "week", "century"),
+					one("usage", "", `,"nickname":"Pro"`, `,"recurring":null`)), fmt.Sprintf(`,"created":%d`, number("item created", 2))))
+		}
+		return subJSON(fmt.Sprintf("sub_%d", i), one("status", append([]string{"new"}, subscriptionStatuses...)...),
+			fmt.Sprintf(`,"currency":%q,"created":%d,"default_payment_method":%s`, in, number("created", 2), method()), items...)
+	})
+	m.invoices = several("invoices", 4, func(i int) string {
+		return invoiceJSON(fmt.Sprintf("in_%d", i), one("invoice status", "open", "paid", "draft", ""), currency(), number("remaining", 2)*50,
+			fmt.Sprintf(`,"created":%d,"customer_address":%s,"next_payment_attempt":%d`, number("invoiced", 2), country(), number("attempt", 2)*1000))
+	})
+	m.charges = several("charges", 4, func(i int) string {
+		return chargeJSON(fmt.Sprintf("ch_%d", i), one("charge status", "succeeded", "failed", "pending"), currency(), 1000, number("refunded", 2)*500, 1700000000+number("charged", 2), "")
+	})
+	return m
+}
+
+// Events come in any order, and so do rows.
+func TestProperty_OrderDoesNotMatter(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(r *rapid.T) {
+		m := drawMirror(r, "cus_1")
+		want := m.picture(t)
+		shuffle := func(label string, raws []string) []string {
+			if len(raws) < 2 {
+				return raws
+			}
+			return rapid.Permutation(raws).Draw(r, label)
+		}
+		m.subscriptions, m.invoices = shuffle("subscriptions shuffled", m.subscriptions), shuffle("invoices shuffled", m.invoices)
+		m.charges, m.methods = shuffle("charges shuffled", m.charges), shuffle("methods shuffled", m.methods)
+		if changed := differences(want, m.picture(t)); len(changed) > 0 {
+			r.Fatalf("another order changes %v", changed)
+		}
+	})
+}
+
+// What is written is what was derived, and writing it again changes nothing.
+func TestProperty_ProjectingTwiceChangesNothing(t *testing.T) {
+	t.Parallel()
+	pool, account := newAccount(t)
+	n := 0
+	rapid.Check(t, func(r *rapid.T) {
+		n++
+		id := fmt.Sprintf("cus_%d", n)
+		m := drawMirror(r, id)
+		var changed [2]int
+		var got Picture
+		if err := pgx.BeginFunc(t.Context(), pool, func(tx pgx.Tx) error {
+			storeMirror(t, tx, account, id, m)
+			for i := range changed {
+				var err error
+				if changed[i], err = Project(t.Context(), tx, account, []string{id}, projected); err != nil {
+					return err
+				}
+			}
+			got = load(t, tx, account, id)
+			return nil
+		}); err != nil {
+			r.Fatal(err)
+		}
+		if changed != [2]int{1, 0} {
+			r.Fatalf("changed %v, want [1 0]", changed)
+		}
+		if lost := differences(m.picture(t), got); len(lost) > 0 {
+			var lines []string
+			for _, name := range lost {
+				lines = append(lines, fmt.Sprintf("%s: got %s, want %s", name, show(got, name), show(m.picture(t), name)))
+			}
+			r.Fatalf("another picture came back:\n%s", strings.Join(lines, "\n"))
+		}
+	})
+}

@@ -1,0 +1,76 @@
+package customers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// Querier is what a pool, a connection and a transaction share.
+type Querier interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+	Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
+}
+
+// ErrNotFound says that no customer has this id in this account: it may be
+// unknown at Stripe, or not projected yet.
+var ErrNotFound = errors.New("no such customer")
+
+// Find looks a customer up by its id at Stripe. It fails with [ErrNotFound].
+func Find(ctx context.Context, q Querier, account int, stripeID string) (Ref, error) {
+	ref := Ref{Account: account}
+	err := q.QueryRow(ctx, `
+		select customer_id from dunlin.customers
+		where account_id = $1 and stripe_id = $2`, account, clean(stripeID)).Scan(&ref.Customer)
+	if errors.Is(err, pgx.ErrNoRows) {
+		err = ErrNotFound
+	}
+	if err != nil {
+		return Ref{}, fmt.Errorf("find customer %q: %w", stripeID, err)
+	}
+	return ref, nil
+}
+
+// Load reads a customer's picture. It fails with [ErrNotFound].
+func Load(ctx context.Context, q Querier, ref Ref) (Picture, error) {
+	rows, err := q.Query(ctx, `
+		select `+columns+`
+		from dunlin.customers c
+		where c.account_id = $1 and c.customer_id = $2`, ref.Account, ref.Customer)
+	if err != nil {
+		return Picture{}, fmt.Errorf("load customer %d: %w", ref.Customer, err)
+	}
+	pictures, err := readPictures(rows, ref.Account)
+	if err == nil && len(pictures) == 0 {
+		err = ErrNotFound
+	}
+	if err != nil {
+		return Picture{}, fmt.Errorf("load customer %d: %w", ref.Customer, err)
+	}
+	return pictures[0], nil
+}
+
+// SubscribersOf lists, by Stripe id, the customers with a subscription that
+// names one of these products or prices: a product's name is part of their
+// picture, so they are projected again when it changes. It reads every
+// subscription of the account, which is fit for what is as rare.
+func SubscribersOf(ctx context.Context, q Querier, account int, ids []string) ([]string, error) {
+	rows, err := q.Query(ctx, `
+		select distinct s.customer
+		from dunlin.stripe_subscriptions s
+		where s.account_id = $1
+		and exists (select from unnest($2::text[]) id where strpos(s.raw::text, '"' || id || '"') > 0)
+		order by s.customer`, account, ids)
+	if err != nil {
+		return nil, fmt.Errorf("find the subscribers of %v: %w", ids, err)
+	}
+	subscribers, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return nil, fmt.Errorf("find the subscribers of %v: %w", ids, err)
+	}
+	return subscribers, nil
+}

@@ -1,0 +1,314 @@
+package customers
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/dunlin/dunlin/segments/rule"
+)
+
+// The structs below hold what the attributes need of Stripe's objects of API
+// version 2023-10-16. Absent and null fields keep the zero value; a pointer
+// stands where null is not zero. Older and newer shapes are read where that
+// costs a line.
+
+type customer struct {
+	ID              string   `json:"id"`
+	Deleted         bool     `json:"deleted"`
+	Name            string   `json:"name"`
+	Email           string   `json:"email"`
+	Currency        string   `json:"currency"` // null until the first invoice or subscription
+	Balance         int64    `json:"balance"`  // negative is credit
+	Delinquent      bool     `json:"delinquent"`
+	Address         *address `json:"address"`
+	Metadata        metadata `json:"metadata"`
+	DefaultSource   ref      `json:"default_source"`
+	InvoiceSettings struct {
+		DefaultPaymentMethod ref `json:"default_payment_method"`
+	} `json:"invoice_settings"`
+	Sources struct { // only when expanded
+		Data []ref `json:"data"`
+	} `json:"sources"`
+	Discount *discount `json:"discount"`
+}
+
+type address struct {
+	Country string `json:"country"`
+	State   string `json:"state"`
+}
+
+type subscription struct {
+	ID                   string     `json:"id"`
+	Status               string     `json:"status"`
+	Currency             string     `json:"currency"`
+	Created              int64      `json:"created"`
+	CurrentPeriodStart   int64      `json:"current_period_start"`
+	CurrentPeriodEnd     int64      `json:"current_period_end"`
+	CancelAt             int64      `json:"cancel_at"`
+	CancelAtPeriodEnd    bool       `json:"cancel_at_period_end"`
+	CollectionMethod     string     `json:"collection_method"`
+	DefaultPaymentMethod ref        `json:"default_payment_method"`
+	DefaultSource        ref        `json:"default_source"`
+	Discount             *discount  `json:"discount"`  // null when there are several
+	Discounts            []discount `json:"discounts"` // ids unless expanded
+	PauseCollection      *struct {
+		Behavior string `json:"behavior"`
+	} `json:"pause_collection"`
+	Items struct {
+		Data []item `json:"data"`
+	} `json:"items"`
+
+	asOf time.Time // of the mirror row
+}
+
+type item struct {
+	ID                 string     `json:"id"`
+	Created            int64      `json:"created"`
+	Deleted            bool       `json:"deleted"`
+	Quantity           *int64     `json:"quantity"` // absent when metered
+	Price              *price     `json:"price"`
+	Plan               *plan      `json:"plan"` // what prices were called before 2020
+	Discounts          []discount `json:"discounts"`
+	CurrentPeriodStart int64      `json:"current_period_start"` // here since API version 2025-03-31
+	CurrentPeriodEnd   int64      `json:"current_period_end"`
+}
+
+type price struct {
+	ID        string     `json:"id"`
+	Nickname  string     `json:"nickname"`
+	Product   ref        `json:"product"`
+	Currency  string     `json:"currency"`
+	Recurring *recurring `json:"recurring"` // null for a one-time price
+	tariff
+	TiersMode         string            `json:"tiers_mode"`
+	TransformQuantity *transform        `json:"transform_quantity"`
+	CurrencyOptions   map[string]tariff `json:"currency_options"` // only when expanded
+}
+
+type recurring struct {
+	Interval      string `json:"interval"`
+	IntervalCount int64  `json:"interval_count"`
+	UsageType     string `json:"usage_type"`
+}
+
+// A tariff is what a price costs in one currency, in minor units. Unit amounts
+// are null for tiered prices, and the integer one for sub-cent prices too.
+type tariff struct {
+	UnitAmount        *int64   `json:"unit_amount"`
+	UnitAmountDecimal *decimal `json:"unit_amount_decimal"`
+	Tiers             []tier   `json:"tiers"` // only when expanded
+}
+
+type tier struct {
+	UpTo              *int64   `json:"up_to"` // null is without end
+	UnitAmount        *int64   `json:"unit_amount"`
+	UnitAmountDecimal *decimal `json:"unit_amount_decimal"`
+	FlatAmount        *int64   `json:"flat_amount"`
+	FlatAmountDecimal *decimal `json:"flat_amount_decimal"`
+}
+
+type transform struct {
+	DivideBy int64  `json:"divide_by"`
+	Round    string `json:"round"`
+}
+
+type plan struct {
+	ID             string     `json:"id"`
+	Nickname       string     `json:"nickname"`
+	Product        ref        `json:"product"`
+	Currency       string     `json:"currency"`
+	Interval       string     `json:"interval"`
+	IntervalCount  int64      `json:"interval_count"`
+	UsageType      string     `json:"usage_type"`
+	Amount         *int64     `json:"amount"`
+	AmountDecimal  *decimal   `json:"amount_decimal"`
+	Tiers          []tier     `json:"tiers"`
+	TiersMode      string     `json:"tiers_mode"`
+	TransformUsage *transform `json:"transform_usage"`
+}
+
+// asPrice says the same in today's words.
+func (p *plan) asPrice() *price {
+	return &price{
+		ID: p.ID, Nickname: p.Nickname, Product: p.Product, Currency: p.Currency,
+		Recurring: &recurring{Interval: p.Interval, IntervalCount: p.IntervalCount, UsageType: p.UsageType},
+		tariff:    tariff{UnitAmount: p.Amount, UnitAmountDecimal: p.AmountDecimal, Tiers: p.Tiers},
+		TiersMode: p.TiersMode, TransformQuantity: p.TransformUsage,
+	}
+}
+
+// A discount that Stripe sent as an id alone has no coupon: nobody can tell
+// what it takes off.
+type discount struct {
+	Coupon *coupon `json:"coupon"`
+}
+
+type coupon struct {
+	Duration   string   `json:"duration"`
+	PercentOff *decimal `json:"percent_off"`
+	AmountOff  *int64   `json:"amount_off"`
+	Currency   string   `json:"currency"`
+}
+
+type product struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
+}
+
+type invoice struct {
+	ID                 string   `json:"id"`
+	Status             string   `json:"status"`
+	Currency           string   `json:"currency"`
+	Created            int64    `json:"created"`
+	AmountRemaining    int64    `json:"amount_remaining"`
+	CollectionMethod   string   `json:"collection_method"`
+	NextPaymentAttempt int64    `json:"next_payment_attempt"` // null when Stripe will not try by itself
+	CustomerAddress    *address `json:"customer_address"`
+}
+
+type charge struct {
+	ID             string `json:"id"`
+	Status         string `json:"status"`
+	Captured       *bool  `json:"captured"`
+	Currency       string `json:"currency"`
+	Created        int64  `json:"created"`
+	Amount         int64  `json:"amount"`
+	AmountCaptured *int64 `json:"amount_captured"` // absent before 2020
+	AmountRefunded int64  `json:"amount_refunded"`
+}
+
+// A method is a payment method, or what came before them: a card_, src_ or ba_
+// object. Legacy cards have the card's fields at the top.
+type method struct {
+	ID     string `json:"id"`
+	Object string `json:"object"`
+	Type   string `json:"type"`
+	Card   *card  `json:"card"`
+	card
+	BillingDetails struct {
+		Address *address `json:"address"`
+	} `json:"billing_details"`
+	Owner struct {
+		Address *address `json:"address"`
+	} `json:"owner"`
+	AddressCountry string `json:"address_country"`
+	AddressState   string `json:"address_state"`
+
+	detached bool // of the mirror row: the customer has it no longer
+}
+
+type card struct {
+	Brand    string `json:"brand"`
+	Last4    string `json:"last4"`
+	ExpMonth int    `json:"exp_month"`
+	ExpYear  int    `json:"exp_year"`
+}
+
+// A ref points at another object: an id, and the object itself where Stripe
+// was asked to expand it.
+type ref struct {
+	ID  string
+	Raw json.RawMessage // nil unless expanded
+}
+
+func (r *ref) UnmarshalJSON(b []byte) error {
+	switch {
+	case string(b) == "null":
+		return nil
+	case b[0] == '"':
+		return json.Unmarshal(b, &r.ID)
+	case b[0] == '{':
+		var object struct {
+			ID string `json:"id"`
+		}
+		if err := json.Unmarshal(b, &object); err != nil {
+			return err
+		}
+		r.ID, r.Raw = object.ID, bytes.Clone(b)
+		return nil
+	}
+	return fmt.Errorf("a reference is neither an id nor an object")
+}
+
+func (d *discount) UnmarshalJSON(b []byte) error {
+	if b[0] == '"' {
+		return nil
+	}
+	type plain discount
+	return json.Unmarshal(b, (*plain)(d))
+}
+
+func (c *coupon) UnmarshalJSON(b []byte) error {
+	if b[0] == '"' {
+		return nil
+	}
+	type plain coupon
+	return json.Unmarshal(b, (*plain)(c))
+}
+
+// A decimal is an exact number that Stripe sends as text ("0.0381") or, as in
+// percent_off, as a number.
+type decimal struct{ rule.Decimal }
+
+func (d *decimal) UnmarshalJSON(b []byte) error {
+	if string(b) == "null" { // inside an array or a map; fields handle null themselves
+		return nil
+	}
+	s := strings.Trim(string(b), `"`)
+	if len(s) > 40 {
+		return fmt.Errorf("a decimal of %d characters", len(s))
+	}
+	var err error
+	d.Decimal, err = rule.ParseDecimal(s)
+	return err
+}
+
+// Metadata holds text; what is none is kept as the JSON it is.
+type metadata map[string]string
+
+func (m *metadata) UnmarshalJSON(b []byte) error {
+	var raw map[string]json.RawMessage
+	if err := json.Unmarshal(b, &raw); err != nil {
+		return err
+	}
+	*m = make(metadata, len(raw))
+	for k, v := range raw {
+		if string(v) == "null" {
+			continue
+		}
+		var s string
+		if err := json.Unmarshal(v, &s); err != nil {
+			s = string(v)
+		}
+		(*m)[clean(k)] = clean(s)
+	}
+	return nil
+}
+
+// clean drops NUL characters, which JSON can hold and Postgres' text cannot.
+func clean(s string) string {
+	if strings.IndexByte(s, 0) < 0 {
+		return s
+	}
+	return strings.ReplaceAll(s, "\x00", "")
+}
+
+// text is s as a value: missing when empty.
+func text(s string) any {
+	if s = clean(s); s == "" {
+		return nil
+	}
+	return s
+}
+
+// instant is Stripe's Unix second as a value. Null and absent decode to 0,
+// which no object of Stripe's has; what has no four-digit year is no time.
+func instant(second int64) any {
+	if second <= 0 || second >= 253402300800 {
+		return nil
+	}
+	return time.Unix(second, 0).UTC()
+}

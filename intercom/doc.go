@@ -1,0 +1,31 @@
+// Package intercom is the way out: a client for Intercom's API, and the links
+// that say which Intercom contact a customer is.
+//
+//	client, err := intercom.New(intercom.Config{Token: token})
+//	…
+//	if err := client.Wait(ctx); err != nil { … }  // pacing, before the claim
+//	id, err := client.CreateMessage(ctx, intercom.Message{…})
+//	switch {
+//	case err == nil:               // sent
+//	case intercom.NotSent(err):    // nothing left us: try again later
+//	case intercom.Refused(err):    // Intercom said no: definitely not done
+//	default:                       // intercom.Unknown(err): it may have been done
+//	}
+//
+// Intercom has no idempotency key, so whoever sends must know which of the
+// three ways a call failed. The package promises:
+//
+//   - A message or a ticket is posted at most once by each call of
+//     [Client.CreateMessage], [Client.CreateTicket] and the two that create
+//     ticket types and their attributes, whatever happens to the connection.
+//     Reads and writes that can be repeated without harm are retried.
+//   - An error is [Refused] or [NotSent] only when nothing can have been done.
+//     All doubt is [Unknown].
+//   - Every request asks for version 2.16 of the API.
+//   - No error and no log line holds a token, an e-mail address, a name or the
+//     text of a message.
+//   - No call to Intercom is made inside a transaction of ours.
+//
+// Two clocks are in use. Links are as old as the business clock says
+// ([Config.Now]); timeouts, backoff and pacing are machine time.
+package intercom

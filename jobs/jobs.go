@@ -1,0 +1,216 @@
+// Package jobs is where Dunlin's work gets done: River jobs, one worker to a
+// file, each loading, deciding, acting and recording.
+//
+//	apply    stored Stripe events go into the mirror
+//	tick     segments are evaluated, campaigns enroll, due deliveries are poked
+//	deliver  one delivery is decided, claimed, sent and recorded
+//	sweep    what was lost on the way is found again
+//	sync     an account's first backfill
+//
+// Due work lives in our own tables; a job is a poke. It carries an identity and
+// no facts, is inserted in the transaction that made it necessary, and may be
+// lost, doubled or late without harm: whoever runs it looks at the tables, and
+// the sweep pokes whatever nobody came for (nothing-lost).
+//
+// Pokes are not unique jobs: River's uniqueness must include running jobs, and
+// an insert skipped because of a job that has just looked at the tables would
+// be a lost wake-up. A poke too many finds nothing to do.
+package jobs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+
+	"github.com/dunlin/dunlin/campaigns"
+	"github.com/dunlin/dunlin/intercom"
+	"github.com/dunlin/dunlin/segments"
+	"github.com/dunlin/dunlin/stripesync"
+	"github.com/dunlin/dunlin/workspace"
+)
+
+// Schema is where River's tables live.
+const Schema = "river"
+
+// Queue names, as operators see them.
+const (
+	queueApply   = "apply"
+	queueTick    = "tick"
+	queueDeliver = "deliver"
+	queueSync    = "sync"
+)
+
+// Config is what the workers work with.
+type Config struct {
+	Pool      *pgxpool.Pool
+	Logger    *slog.Logger
+	Now       workspace.Clock
+	Stripe    []*stripesync.Sync // one for each account
+	Ticker    *segments.Ticker
+	Campaigns *campaigns.Store
+	Intercom  *intercom.Client // nil with DRY_RUN and no token: contacts are not looked up
+	Links     *intercom.Links
+
+	Deliverers int           // deliveries under way at once. Zero means 20.
+	TickEvery  time.Duration // at least. Zero means 30 seconds, -1: only who asks ticks.
+	SweepEvery time.Duration // Zero means 30 seconds, -1: only who asks sweeps.
+	PollEvery  time.Duration // how soon a job is found whose notification was missed. Zero means 1 second.
+
+	// Failpoint, when set, is called by name around the claim, the call and the
+	// record of a delivery: tests kill the process there.
+	Failpoint func(name string)
+}
+
+// New returns a client with every worker. Start it with a context, and stop it
+// with Stop: work under way is finished first.
+func New(c Config) (*river.Client[pgx.Tx], error) {
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	if c.Failpoint == nil {
+		c.Failpoint = func(string) {}
+	}
+	deliverers, poll := orDefault(c.Deliverers, 20), orDefault(c.PollEvery, time.Second)
+	poker, err := NewPoker(c.Pool)
+	if err != nil {
+		return nil, err
+	}
+
+	workers := river.NewWorkers()
+	river.AddWorker(workers, &applyWorker{Config: c, poker: poker})
+	river.AddWorker(workers, &tickWorker{Config: c})
+	river.AddWorker(workers, &deliverWorker{Config: c})
+	river.AddWorker(workers, &sweepWorker{Config: c, poker: poker})
+	river.AddWorker(workers, &syncWorker{Config: c})
+
+	client, err := river.NewClient(riverpgxv5.New(c.Pool), &river.Config{
+		Schema:  Schema,
+		Logger:  quieter(c.Logger),
+		Workers: workers,
+		Queues: map[string]river.QueueConfig{
+			queueApply:   {MaxWorkers: 4, FetchCooldown: 10 * time.Millisecond, FetchPollInterval: poll},
+			queueTick:    {MaxWorkers: 1, FetchCooldown: 10 * time.Millisecond, FetchPollInterval: poll},
+			queueDeliver: {MaxWorkers: deliverers, FetchCooldown: 10 * time.Millisecond, FetchPollInterval: poll},
+			queueSync:    {MaxWorkers: 1, FetchCooldown: 10 * time.Millisecond, FetchPollInterval: poll},
+		},
+		PeriodicJobs: c.periodic(),
+		ErrorHandler: errorHandler{c.Logger},
+
+		// A job is a poke: a few tries are enough, because the sweep pokes again.
+		// A crash leaves jobs running until they are rescued; nothing waits for
+		// that, but they should not stay for River's default of an hour.
+		JobTimeout:                  90 * time.Second,
+		RescueStuckJobsAfter:        5 * time.Minute,
+		MaxAttempts:                 5,
+		SoftStopTimeout:             15 * time.Second,
+		CompletedJobRetentionPeriod: 6 * time.Hour,
+		DiscardedJobRetentionPeriod: 14 * 24 * time.Hour,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("set up jobs: %w", err)
+	}
+	return client, nil
+}
+
+func (c Config) check() error {
+	var errs []error
+	if c.Pool == nil || c.Ticker == nil || c.Campaigns == nil || c.Now == nil || c.Logger == nil {
+		errs = append(errs, errors.New("jobs: Pool, Logger, Now, Ticker and Campaigns are required"))
+	}
+	if c.Intercom != nil && c.Links == nil {
+		errs = append(errs, errors.New("jobs: Links are required with Intercom"))
+	}
+	return errors.Join(errs...)
+}
+
+// periodic are the jobs that come with the clock on the wall. Each is cheap when
+// there is nothing to do, so that a second one does no harm after a change of
+// leader.
+func (c Config) periodic() []*river.PeriodicJob {
+	var out []*river.PeriodicJob
+	every := func(id string, interval time.Duration, args river.JobArgs) {
+		if interval < 0 {
+			return
+		}
+		out = append(out, river.NewPeriodicJob(river.PeriodicInterval(orDefault(interval, 30*time.Second)),
+			func() (river.JobArgs, *river.InsertOpts) { return args, nil },
+			&river.PeriodicJobOpts{ID: id, RunOnStart: true}))
+	}
+	every("tick", c.TickEvery, TickArgs{})
+	every("sweep", c.SweepEvery, SweepArgs{})
+	return out
+}
+
+func orDefault[T comparable](v, fallback T) T {
+	var zero T
+	if v == zero {
+		return fallback
+	}
+	return v
+}
+
+// A Poker inserts jobs; it works none.
+type Poker struct{ client *river.Client[pgx.Tx] }
+
+// NewPoker returns a Poker.
+func NewPoker(pool *pgxpool.Pool) (*Poker, error) {
+	client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{Schema: Schema, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return nil, fmt.Errorf("set up jobs: %w", err)
+	}
+	return &Poker{client}, nil
+}
+
+// Apply pokes for stored events of an account.
+func (p *Poker) Apply(ctx context.Context, tx pgx.Tx, account string) error {
+	return p.insert(ctx, tx, ApplyArgs{Account: account})
+}
+
+// Tick pokes for a tick.
+func (p *Poker) Tick(ctx context.Context, tx pgx.Tx) error {
+	return p.insert(ctx, tx, TickArgs{})
+}
+
+// Sweep pokes for a sweep.
+func (p *Poker) Sweep(ctx context.Context, tx pgx.Tx) error {
+	return p.insert(ctx, tx, SweepArgs{})
+}
+
+// Sync pokes for an account's backfill.
+func (p *Poker) Sync(ctx context.Context, tx pgx.Tx, account string) error {
+	return p.insert(ctx, tx, SyncArgs{Account: account})
+}
+
+// Due pokes for every delivery that is due at an instant and that no job is on
+// its way for.
+func (p *Poker) Due(ctx context.Context, tx pgx.Tx, now time.Time) (int, error) {
+	const chunk = 2000
+	for total := 0; ; {
+		keys, err := campaigns.Poke(ctx, tx, now, chunk)
+		if err != nil || len(keys) == 0 {
+			return total, err
+		}
+		params := make([]river.InsertManyParams, len(keys))
+		for i, k := range keys {
+			params[i].Args = DeliverArgs{Key: k}
+		}
+		if _, err := p.client.InsertManyFastTx(ctx, tx, params); err != nil {
+			return total, fmt.Errorf("poke deliveries: %w", err)
+		}
+		total += len(keys)
+	}
+}
+
+func (p *Poker) insert(ctx context.Context, tx pgx.Tx, args river.JobArgs) error {
+	if _, err := p.client.InsertTx(ctx, tx, args, nil); err != nil {
+		return fmt.Errorf("poke %s: %w", args.Kind(), err)
+	}
+	return nil
+}

@@ -1,0 +1,38 @@
+package jobs
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/dunlin/dunlin/workspace"
+)
+
+// Pending is the work that our tables hold at an instant.
+type Pending struct {
+	Events  int64      `json:"events"`  // stored, not applied
+	Changes int64      `json:"changes"` // not seen by a tick
+	Due     int64      `json:"due"`     // deliveries to be decided now
+	Claimed int64      `json:"claimed"` // deliveries under way
+	NextDue *time.Time `json:"next_due"`
+}
+
+// None reports that nothing is left to do at the instant.
+func (p Pending) None() bool { return p.Events+p.Changes+p.Due+p.Claimed == 0 }
+
+// ReadPending counts the work there is at an instant, and when the next delivery
+// after it is due.
+func ReadPending(ctx context.Context, q workspace.Querier, now time.Time) (Pending, error) {
+	var p Pending
+	err := q.QueryRow(ctx, `
+		select (select count(*) from dunlin.stripe_events where state = 'stored'),
+		       (select count(*) from dunlin.changed_customers),
+		       (select count(*) from dunlin.deliveries where state = 'planned' and due_at <= $1),
+		       (select count(*) from dunlin.deliveries where state = 'claimed'),
+		       (select min(due_at) from dunlin.deliveries where state = 'planned' and due_at > $1)`, now).
+		Scan(&p.Events, &p.Changes, &p.Due, &p.Claimed, &p.NextDue)
+	if err != nil {
+		return p, fmt.Errorf("count pending work: %w", err)
+	}
+	return p, nil
+}

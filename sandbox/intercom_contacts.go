@@ -1,0 +1,497 @@
+package sandbox
+
+import (
+	"encoding/json"
+	"fmt"
+	"html"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A contactSeed is a contact as the world makes one.
+type contactSeed struct {
+	Contact
+	Name, ExternalID string
+	LocationCountry  string // alpha-2, of Intercom's location; may be empty
+	LocationRegion   string // as the world writes states; may be empty
+	OptOutBy         string // tag, attribute, unsubscribed, or empty
+}
+
+// An intercomContact is a person in this Intercom.
+type intercomContact struct {
+	id, externalID   string
+	role, email      string
+	name, phone      string
+	owner            string
+	country, region  string
+	unsubscribed     bool
+	attributes       map[string]any
+	tags             []*intercomTag
+	notes            []*intercomNote
+	created, updated time.Time
+	signedUp         time.Time
+	lastSeen         time.Time
+	lastContacted    time.Time
+	archived         bool
+	mergedInto       string
+	number           int // order of arrival
+}
+
+type intercomTag struct{ id, name string }
+
+type intercomNote struct {
+	id, body string
+	created  time.Time
+}
+
+// addContact makes a contact without a request, created now.
+func (i *Intercom) addContact(seed contactSeed) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	now := i.now()
+	c := &intercomContact{
+		id: seed.ID, externalID: seed.ExternalID, role: seed.Role, email: seed.Email, name: seed.Name,
+		country: strings.ToUpper(seed.LocationCountry), region: seed.LocationRegion,
+		unsubscribed: seed.OptOutBy == "unsubscribed",
+		attributes:   map[string]any{},
+		created:      now, updated: now, signedUp: now,
+		number: len(i.contactOrder),
+	}
+	if seed.Timezone != "" {
+		c.attributes[IntercomTimezone] = seed.Timezone
+	}
+	switch seed.OptOutBy {
+	case "attribute":
+		c.attributes[IntercomOptOut] = true
+	case "tag":
+		c.tags = append(c.tags, i.tags[0])
+	}
+	i.contacts[c.id] = c
+	i.contactOrder = append(i.contactOrder, c)
+	i.indexEmail(c)
+}
+
+// AddContact makes a contact without a request, for tests of a client. Opted out
+// means unsubscribed from e-mails.
+func (i *Intercom) AddContact(c Contact) {
+	seed := contactSeed{Contact: c}
+	if c.OptedOut {
+		seed.OptOutBy = "unsubscribed"
+	}
+	i.addContact(seed)
+}
+
+// Archive hides a contact: reads answer 404, searches leave it out, messages to
+// it are refused (4.3).
+func (i *Intercom) Archive(id string) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if c := i.contacts[id]; c != nil {
+		c.archived = true
+	}
+}
+
+// Merge makes one contact part of another: reads of it answer 410 with a Link
+// to the other, searches leave it out (4.3).
+func (i *Intercom) Merge(from, into string) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if c := i.contacts[from]; c != nil {
+		c.mergedInto = into
+	}
+}
+
+// Locations returns where Intercom thinks its contacts are, by contact id, those
+// without a location left out. A judge needs it to know when it is night.
+func (i *Intercom) Locations() map[string]Location {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	locations := map[string]Location{}
+	for id, c := range i.contacts {
+		if c.country != "" {
+			locations[id] = Location{Country: c.country, Region: c.region}
+		}
+	}
+	return locations
+}
+
+func (i *Intercom) indexEmail(c *intercomContact) {
+	if key := strings.ToLower(c.email); key != "" {
+		i.byEmail[key] = append(i.byEmail[key], c)
+	}
+}
+
+func (i *Intercom) unindexEmail(c *intercomContact) {
+	key := strings.ToLower(c.email)
+	i.byEmail[key] = slices.DeleteFunc(i.byEmail[key], func(other *intercomContact) bool { return other == c })
+}
+
+// there says whether a contact can be read, searched and written to.
+func (c *intercomContact) there() bool { return c != nil && !c.archived && c.mergedInto == "" }
+
+// find returns a contact, or the answer for one that is not there: 410 with the
+// canonical contact after a merge, else 404 (4.3).
+func (i *Intercom) find(id string) (*intercomContact, intercomAnswer) {
+	c := i.contacts[id]
+	if c != nil && c.mergedInto != "" {
+		gone := intercomError(http.StatusGone, "contact_merged", "This contact has been merged. See the 'Link' header for the canonical contact.")
+		gone.header = http.Header{"Link": {fmt.Sprintf(`</contacts/%s>; rel="canonical"`, c.mergedInto)}}
+		return nil, gone
+	}
+	if !c.there() {
+		return nil, intercomError(http.StatusNotFound, "not_found", "User Not Found")
+	}
+	return c, intercomAnswer{}
+}
+
+func (i *Intercom) getContact(c intercomCall) intercomAnswer {
+	contact, missing := i.find(c.vars[0])
+	if contact == nil {
+		return missing
+	}
+	return intercomOK(contact.json())
+}
+
+// getContactByExternalID finds users only, as leads have no such id (4.3).
+func (i *Intercom) getContactByExternalID(c intercomCall) intercomAnswer {
+	for _, contact := range i.contactOrder {
+		if contact.externalID == c.vars[0] && contact.role == "user" {
+			found, missing := i.find(contact.id)
+			if found == nil {
+				return missing
+			}
+			return intercomOK(found.json())
+		}
+	}
+	return intercomError(http.StatusNotFound, "not_found", "User Not Found")
+}
+
+// putContact changes what the body names and leaves the rest (4.3).
+func (i *Intercom) putContact(c intercomCall) intercomAnswer {
+	contact, missing := i.find(c.vars[0])
+	if contact == nil {
+		return missing
+	}
+	var change struct {
+		Role         *string        `json:"role"`
+		ExternalID   *string        `json:"external_id"`
+		Email        *string        `json:"email"`
+		Name         *string        `json:"name"`
+		Phone        *string        `json:"phone"`
+		Owner        *intercomID    `json:"owner_id"`
+		Unsubscribed *bool          `json:"unsubscribed_from_emails"`
+		Custom       map[string]any `json:"custom_attributes"`
+	}
+	if answer, ok := c.decode(&change); !ok {
+		return answer
+	}
+	if change.Role != nil && *change.Role != contact.role {
+		if *change.Role != "user" {
+			return intercomError(http.StatusBadRequest, "client_error", "Contact with user role can't be converted to a lead")
+		}
+		contact.role = "user"
+	}
+	if change.ExternalID != nil {
+		for _, other := range i.contactOrder {
+			if other != contact && other.externalID != "" && other.externalID == *change.ExternalID {
+				return intercomError(http.StatusConflict, "conflict", "A contact matching those details already exists with id="+other.id)
+			}
+		}
+	}
+	if change.Owner != nil && *change.Owner != "" && !intercomIsAdmin(string(*change.Owner)) {
+		return intercomError(http.StatusBadRequest, "parameter_invalid", "The owner specified is not a member of the workspace")
+	}
+	for name, value := range change.Custom {
+		if refusal := intercomCheckAttribute(name, value); refusal != "" {
+			return intercomError(http.StatusBadRequest, "parameter_invalid", refusal)
+		}
+	}
+
+	set := func(field *string, value *string) {
+		if value != nil {
+			*field = *value
+		}
+	}
+	if change.Email != nil {
+		i.unindexEmail(contact)
+		contact.email = *change.Email
+		i.indexEmail(contact)
+	}
+	set(&contact.externalID, change.ExternalID)
+	set(&contact.name, change.Name)
+	set(&contact.phone, change.Phone)
+	set(&contact.owner, (*string)(change.Owner))
+	if change.Unsubscribed != nil {
+		contact.unsubscribed = *change.Unsubscribed
+	}
+	for name, value := range change.Custom {
+		if value == nil {
+			delete(contact.attributes, name) // null clears
+			continue
+		}
+		contact.attributes[name] = value
+	}
+	contact.updated = i.now()
+	return intercomOK(contact.json())
+}
+
+// intercomCheckAttribute says why a custom attribute cannot take a value: it must
+// exist, have the type, and text must be short (4.5).
+func intercomCheckAttribute(name string, value any) string {
+	attribute, ok := intercomFindAttribute(name)
+	if !ok {
+		return fmt.Sprintf("Custom attribute '%s' does not exist", name)
+	}
+	if value == nil {
+		return ""
+	}
+	fits := false
+	switch value := value.(type) {
+	case string:
+		if len([]rune(value)) > 255 {
+			return fmt.Sprintf("Custom attribute '%s' is too long: 255 characters at most", name)
+		}
+		fits = attribute.dataType == "string"
+	case bool:
+		fits = attribute.dataType == "boolean"
+	case json.Number:
+		fits = attribute.dataType == "integer" || attribute.dataType == "float" || attribute.dataType == "date"
+	}
+	if !fits {
+		return fmt.Sprintf("Custom attribute '%s' is not of type %s", name, attribute.dataType)
+	}
+	return ""
+}
+
+// intercomContactNulls are the fields of a contact that this Intercom never sets.
+var intercomContactNulls = strings.Fields(`avatar last_replied_at last_email_opened_at last_email_clicked_at
+	language_override browser browser_version browser_language os
+	android_app_name android_app_version android_device android_os_version android_sdk_version android_last_seen_at
+	ios_app_name ios_app_version ios_device ios_os_version ios_sdk_version ios_last_seen_at
+	utm_campaign utm_content utm_medium utm_source utm_term referrer enabled_push_messaging`)
+
+// json is a contact with every key of the 2.16 example (4.1). There is no time
+// zone in it but the custom attribute.
+func (c *intercomContact) json() map[string]any {
+	out := make(map[string]any, 64)
+	for _, name := range intercomContactNulls {
+		out[name] = nil
+	}
+	_, domain, _ := strings.Cut(c.email, "@")
+	out["type"], out["id"], out["workspace_id"] = "contact", c.id, IntercomWorkspace
+	out["external_id"], out["role"] = intercomText(c.externalID), c.role
+	out["email"], out["email_domain"] = intercomText(c.email), intercomText(strings.ToLower(domain))
+	out["name"], out["phone"], out["owner_id"] = intercomText(c.name), intercomText(c.phone), intercomText(c.owner)
+	out["has_hard_bounced"], out["marked_email_as_spam"] = false, false
+	out["unsubscribed_from_emails"] = c.unsubscribed
+	out["created_at"], out["updated_at"] = intercomSeconds(c.created), intercomSeconds(c.updated)
+	out["signed_up_at"], out["last_seen_at"] = intercomSeconds(c.signedUp), intercomSeconds(c.lastSeen)
+	out["last_contacted_at"] = intercomSeconds(c.lastContacted)
+	out["location"] = map[string]any{
+		"type": "location", "country": intercomText(intercomCountryName(c.country)), "region": intercomText(c.region), "city": nil,
+		"country_code": intercomText(c.country), "continent_code": nil,
+	}
+	out["custom_attributes"] = c.attributes
+	out["social_profiles"] = map[string]any{"type": "list", "data": []any{}}
+
+	tags := make([]any, 0, len(c.tags))
+	for _, tag := range c.tags {
+		tags = append(tags, map[string]any{"type": "tag", "id": tag.id, "url": "/tags/" + tag.id})
+	}
+	notes := make([]any, 0, len(c.notes))
+	for _, note := range c.notes {
+		notes = append(notes, map[string]any{"type": "note", "id": note.id, "url": "/notes/" + note.id})
+	}
+	out["tags"], out["notes"] = c.part("tags", tags), c.part("notes", notes)
+	out["companies"] = c.part("companies", nil)
+	out["opted_out_subscription_types"] = c.part("subscriptions", nil)
+	out["opted_in_subscription_types"] = c.part("subscriptions", nil)
+	return out
+}
+
+// part is a list inside a contact: ten entries at most, and where the rest is (1.9).
+func (c *intercomContact) part(name string, all []any) map[string]any {
+	shown := all[:min(len(all), 10)]
+	if shown == nil {
+		shown = []any{}
+	}
+	return map[string]any{
+		"type": "list", "data": shown, "url": "/contacts/" + c.id + "/" + name,
+		"total_count": len(all), "has_more": len(all) > len(shown),
+	}
+}
+
+func (t *intercomTag) json() map[string]any {
+	return map[string]any{"type": "tag", "id": t.id, "name": t.name}
+}
+
+func (i *Intercom) getTags(intercomCall) intercomAnswer { return intercomOK(intercomTagList(i.tags)) }
+
+func intercomTagList(tags []*intercomTag) map[string]any {
+	data := make([]any, 0, len(tags))
+	for _, tag := range tags {
+		data = append(data, tag.json())
+	}
+	return map[string]any{"type": "list", "data": data}
+}
+
+// postTag finds a tag by name, regardless of case, or makes it; with an id it
+// renames (4.7). Tagging many people at once is refused.
+func (i *Intercom) postTag(c intercomCall) intercomAnswer {
+	var request struct {
+		ID               intercomID `json:"id"`
+		Name             string     `json:"name"`
+		Users, Companies []any
+	}
+	if answer, ok := c.decode(&request); !ok {
+		return answer
+	}
+	if strings.TrimSpace(request.Name) == "" || request.Users != nil || request.Companies != nil {
+		return intercomError(http.StatusBadRequest, "parameter_invalid", "invalid tag parameters")
+	}
+	if request.ID != "" {
+		tag := i.tag(string(request.ID))
+		if tag == nil {
+			return intercomError(http.StatusNotFound, "not_found", "Resource Not Found")
+		}
+		tag.name = request.Name
+		return intercomOK(tag.json())
+	}
+	for _, tag := range i.tags {
+		if strings.EqualFold(tag.name, request.Name) {
+			return intercomOK(tag.json())
+		}
+	}
+	tag := &intercomTag{id: i.nextID("tag"), name: request.Name}
+	i.tags = append(i.tags, tag)
+	return intercomOK(tag.json())
+}
+
+func (i *Intercom) tag(id string) *intercomTag {
+	at := slices.IndexFunc(i.tags, func(tag *intercomTag) bool { return tag.id == id })
+	if at < 0 {
+		return nil
+	}
+	return i.tags[at]
+}
+
+// reachable returns a contact for calls below it, which know no 410.
+func (i *Intercom) reachable(id string) (*intercomContact, intercomAnswer) {
+	if c := i.contacts[id]; c.there() {
+		return c, intercomAnswer{}
+	}
+	return nil, intercomError(http.StatusNotFound, "not_found", "User Not Found")
+}
+
+func (i *Intercom) getContactTags(c intercomCall) intercomAnswer {
+	contact, missing := i.reachable(c.vars[0])
+	if contact == nil {
+		return missing
+	}
+	return intercomOK(intercomTagList(contact.tags))
+}
+
+// postContactTag attaches a tag. A tag that is there already is attached again
+// without an error (4.7; 1.8 takes it for set semantics).
+func (i *Intercom) postContactTag(c intercomCall) intercomAnswer {
+	contact, missing := i.reachable(c.vars[0])
+	if contact == nil {
+		return missing
+	}
+	var request struct {
+		ID intercomID `json:"id"`
+	}
+	if answer, ok := c.decode(&request); !ok {
+		return answer
+	}
+	tag := i.tag(string(request.ID))
+	if tag == nil {
+		return intercomError(http.StatusNotFound, "not_found", "Resource Not Found")
+	}
+	now, again := i.now(), slices.Contains(contact.tags, tag)
+	if !again {
+		contact.tags = append(contact.tags, tag)
+		contact.updated = now
+	}
+	i.accepted = append(i.accepted, Accepted{At: now, Kind: "tag", Contact: contact.id, ID: tag.id, Text: tag.name, Again: again})
+	return intercomOK(tag.applied(now))
+}
+
+func (t *intercomTag) applied(at time.Time) map[string]any {
+	out := t.json()
+	out["applied_at"], out["applied_by"] = intercomSeconds(at), map[string]any{"type": "admin", "id": IntercomAdmin}
+	return out
+}
+
+func (i *Intercom) deleteContactTag(c intercomCall) intercomAnswer {
+	contact, missing := i.reachable(c.vars[0])
+	if contact == nil {
+		return missing
+	}
+	tag := i.tag(c.vars[1])
+	if tag == nil || !slices.Contains(contact.tags, tag) {
+		return intercomError(http.StatusNotFound, "not_found", "Resource Not Found")
+	}
+	contact.tags = slices.DeleteFunc(contact.tags, func(other *intercomTag) bool { return other == tag })
+	contact.updated = i.now()
+	return intercomOK(tag.applied(contact.updated))
+}
+
+// postNote writes a note for teammates; its text comes back as a paragraph (4.8).
+func (i *Intercom) postNote(c intercomCall) intercomAnswer {
+	contact, missing := i.reachable(c.vars[0])
+	if contact == nil {
+		return missing
+	}
+	var request struct {
+		Body    string     `json:"body"`
+		AdminID intercomID `json:"admin_id"`
+	}
+	if answer, ok := c.decode(&request); !ok {
+		return answer
+	}
+	switch {
+	case request.AdminID != "" && !intercomIsAdmin(string(request.AdminID)):
+		return intercomError(http.StatusNotFound, "not_found", "Resource Not Found")
+	case strings.TrimSpace(request.Body) == "":
+		return intercomError(http.StatusBadRequest, "parameter_invalid", "Body is required")
+	}
+	body := request.Body
+	if !strings.HasPrefix(body, "<") {
+		body = "<p>" + html.EscapeString(body) + "</p>"
+	}
+	note := &intercomNote{id: i.nextID("note"), body: body, created: i.now()}
+	contact.notes = append(contact.notes, note)
+	contact.updated = note.created
+	return intercomOK(note.json(contact))
+}
+
+func (n *intercomNote) json(c *intercomContact) map[string]any {
+	return map[string]any{
+		"type": "note", "id": n.id, "created_at": intercomSeconds(n.created), "body": n.body,
+		"contact": map[string]any{"type": "contact", "id": c.id}, "author": intercomAdmin(),
+	}
+}
+
+// getNotes lists a contact's notes, newest first, page by page.
+func (i *Intercom) getNotes(c intercomCall) intercomAnswer {
+	contact, missing := i.reachable(c.vars[0])
+	if contact == nil {
+		return missing
+	}
+	notes := slices.Clone(contact.notes)
+	slices.Reverse(notes)
+	query := c.URL.Query()
+	page, pages, refusal := intercomPage(notes, func(n *intercomNote) string { return n.id },
+		intercomPaging{PerPage: intercomID(query.Get("per_page")), StartingAfter: query.Get("starting_after")}, 50, "notes "+contact.id)
+	if refusal != nil {
+		return *refusal
+	}
+	data := make([]any, 0, len(page))
+	for _, note := range page {
+		data = append(data, note.json(contact))
+	}
+	return intercomOK(map[string]any{"type": "list", "data": data, "total_count": len(notes), "pages": pages})
+}

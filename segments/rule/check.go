@@ -1,0 +1,406 @@
+package rule
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// check types a tree. Where the parser or a name failed, the type is Invalid and
+// nothing more is said about it.
+func check(t *Tree, c Catalog, currency string) (*Rule, []Diagnostic) {
+	k := &checker{src: t.Source, catalog: c, currency: strings.ToLower(currency), attrs: map[*Ref]Attribute{}}
+	k.expr(t.Root)
+	names := map[string]struct{}{}
+	for _, a := range k.attrs {
+		names[a.Name] = struct{}{}
+	}
+	return &Rule{tree: t, attrs: k.attrs, names: slices.Sorted(maps.Keys(names))}, k.faults
+}
+
+type checker struct {
+	src      string
+	catalog  Catalog
+	currency string
+	attrs    map[*Ref]Attribute
+	faults   []Diagnostic
+}
+
+func (k *checker) report(d Diagnostic) { k.faults = append(k.faults, d) }
+
+func (k *checker) text(v interface{ Span() Span }) string { return k.src[v.Span().Start:v.Span().End] }
+
+func (k *checker) expr(e Expr) {
+	switch e := e.(type) {
+	case *And:
+		for _, x := range e.List {
+			k.expr(x)
+		}
+	case *Or:
+		for _, x := range e.List {
+			k.expr(x)
+		}
+	case *Not:
+		k.expr(e.X)
+	case *Exists:
+		k.report(notYet(e.span, "exists", k.about(e.Set.Collection)))
+	case *InSegment:
+		k.report(segmentNotYet(e.span))
+	case *Compare:
+		k.compare(e)
+	case *Between:
+		k.between(e)
+	case *In:
+		k.in(e)
+	case *Match:
+		k.match(e)
+	case *Is:
+		t := k.typeOf(e.X, Invalid)
+		if k.constant(e.span, t, e.X) {
+			return
+		}
+		if (e.What == True || e.What == False) && t != Boolean && t != Invalid {
+			k.report(isNeedsBoolean(e.span, k.text(e.X), t, e))
+		}
+	case *Within:
+		k.within(e)
+	case *Truth:
+		t := k.typeOf(e.X, Invalid)
+		if !k.constant(e.span, t, e.X) && t != Boolean && t != Invalid {
+			k.report(notACondition(e.span, k.text(e.X), t))
+		}
+	}
+}
+
+// typeOf returns a value's type and reports what is wrong with it by itself.
+// Beside is the type of the other side of a comparison, when that is known.
+func (k *checker) typeOf(v Value, beside Type) Type {
+	switch v := v.(type) {
+	case *Ref:
+		return k.ref(v, beside)
+	case *Aggregate:
+		k.report(notYet(v.span, v.Func, k.about(v.Set.Collection)))
+		return Invalid
+	case *Moment:
+		if v.Base != Now {
+			for _, d := range v.Steps {
+				if !d.wholeDays() {
+					k.report(dateMovedByHours(v.span, d))
+					return Invalid
+				}
+			}
+		}
+	}
+	return literalType(v)
+}
+
+func (k *checker) ref(ref *Ref, beside Type) Type {
+	if ref.Customer {
+		k.report(customerOutsideWhere(ref.span, ref.Name))
+		return Invalid
+	}
+	a, ok := k.catalog.Attribute(ref.Name)
+	if !ok {
+		k.report(k.unknown(ref, beside))
+		return Invalid
+	}
+	switch {
+	case a.Type == MapType && !ref.HasKey:
+		k.report(mapNeedsKey(ref.span, ref.Name))
+		return Invalid
+	case a.Type != MapType && ref.HasKey:
+		k.report(noKeys(ref.span, ref.Name, a.Type))
+		return Invalid
+	}
+	k.attrs[ref] = a
+	return refType(ref, a)
+}
+
+// constant reports a predicate that reads no attribute: it would be true for
+// everybody or nobody, and is a mistake.
+func (k *checker) constant(s Span, t Type, values ...Value) bool {
+	for _, v := range values {
+		if reads(v) {
+			return false
+		}
+	}
+	if t != Invalid {
+		k.report(aboutNobody(s))
+	}
+	return true
+}
+
+func reads(v Value) bool {
+	switch v.(type) {
+	case *Ref, *Aggregate, *badValue:
+		return true
+	}
+	return false
+}
+
+func (k *checker) compare(e *Compare) {
+	lt := k.typeOf(e.Left, Invalid)
+	rt := k.typeOf(e.Right, lt)
+	if lt == Invalid || rt == Invalid || k.constant(e.span, lt, e.Left, e.Right) {
+		return
+	}
+	k.agree(e.span, e.Left, lt, e.Op, e.Right, rt)
+}
+
+// agree reports, at s, why left cannot be compared with right, and says whether
+// it can. One of the two reads an attribute.
+func (k *checker) agree(s Span, left Value, lt Type, op Op, right Value, rt Type) bool {
+	if !reads(left) || lt == Number && rt == MoneyType && isBare(left) {
+		left, lt, right, rt, op = right, rt, left, lt, op.mirrored()
+	}
+	fault := func(d Diagnostic) bool {
+		k.report(d)
+		return false
+	}
+	times := func(t Type) bool { return t == DateType || t == InstantType }
+	switch {
+	case (op == Before || op == After) && !times(lt):
+		return fault(orderOfTimesOnly(s, k.text(left), lt, op))
+	case lt == ListType || rt == ListType:
+		return fault(listCompared(s, k.text(left), lt, k.text(right), rt))
+	case lt == MoneyType && rt == Number && isBare(right):
+		if k.currency == "" {
+			return fault(needsCurrency(right.Span(), k.text(right)))
+		}
+		return true
+	case lt == DateType && rt == InstantType && !reads(right):
+		return fault(dateWithInstant(s, k.text(left), right))
+	case times(lt) && times(rt):
+		return true
+	case lt != rt:
+		return fault(k.mismatch(s, left, lt, op, right, rt))
+	case lt == Text && op.ordered():
+		return fault(noOrder(s, k.text(left), lt, op))
+	case lt == Boolean && op.ordered():
+		return fault(noOrder(s, k.text(left), lt, op))
+	case lt == Text:
+		return k.known(left, right)
+	}
+	return true
+}
+
+// known reports a text that an enumeration does not have.
+func (k *checker) known(left, right Value) bool {
+	ref, ok := left.(*Ref)
+	lit, isText := right.(*TextLit)
+	if !ok || !isText {
+		return true
+	}
+	a := k.attrs[ref]
+	if len(a.Values) == 0 || ref.HasKey || slices.Contains(a.Values, lit.Text) {
+		return true
+	}
+	k.report(unknownValue(lit.span, lit.Text, ref.Name, a.Values))
+	return false
+}
+
+func (k *checker) between(e *Between) {
+	t := k.typeOf(e.X, Invalid)
+	low, high := k.typeOf(e.Low, t), k.typeOf(e.High, t)
+	if t == Invalid || k.constant(e.span, t, e.X, e.Low, e.High) {
+		return
+	}
+	for _, end := range []struct {
+		v Value
+		t Type
+	}{{e.Low, low}, {e.High, high}} {
+		if end.t == Invalid || !reads(e.X) && !reads(end.v) {
+			continue
+		}
+		if !k.agree(e.span, e.X, t, LessOrEqual, end.v, end.t) {
+			return
+		}
+	}
+	if low != Invalid && high != Invalid {
+		k.ends(e)
+	}
+}
+
+// ends reports bounds that leave nothing between them, or only by accident.
+func (k *checker) ends(e *Between) {
+	low, lowIs := e.Low.(*NumberLit)
+	high, highIs := e.High.(*NumberLit)
+	if lowIs && highIs {
+		switch {
+		case low.Currency == "" && high.Currency != "":
+			k.report(mixedCurrency(low.span, k.text(low), k.text(high), high.Currency))
+		case low.Currency != "" && high.Currency == "":
+			k.report(mixedCurrency(high.span, k.text(high), k.text(low), low.Currency))
+		case low.Currency != high.Currency:
+			k.report(twoCurrencies(e.span, low.Currency, high.Currency))
+		case low.Number.Cmp(high.Number) > 0:
+			k.report(endsReversed(e.span, k.text(low), k.text(high)))
+		}
+		return
+	}
+	if reversedTimes(e.Low, e.High) {
+		k.report(endsReversed(e.span, k.text(e.Low), k.text(e.High)))
+	}
+}
+
+// reversedTimes says whether low is after high on every day of a year. What
+// depends on the length of the month is left alone.
+func reversedTimes(low, high Value) bool {
+	for month := range 12 {
+		env := Env{Now: time.Date(2026, time.Month(month+1), 29, 12, 0, 0, 0, time.UTC)}
+		a, ok := BoundOf(low, env)
+		b, ok2 := BoundOf(high, env)
+		if !ok || !ok2 || a.IsDate() != b.IsDate() || sameBase(low) != sameBase(high) {
+			return false
+		}
+		if a.Date.Compare(b.Date) <= 0 && !a.Instant.After(b.Instant) {
+			return false
+		}
+	}
+	return true
+}
+
+// sameBase groups the values whose distance does not change with the clock.
+func sameBase(v Value) Base {
+	if m, ok := v.(*Moment); ok {
+		return m.Base
+	}
+	return OnDate
+}
+
+func (k *checker) in(e *In) {
+	t := k.typeOf(e.X, Invalid)
+	if k.constant(e.span, t, e.X) {
+		return
+	}
+	if t == ListType {
+		k.report(listInList(e.span, k.text(e.X), e))
+		return
+	}
+	currency := ""
+	for _, v := range e.List {
+		if n, ok := v.(*NumberLit); ok && n.Currency != "" {
+			currency = n.Currency
+			break
+		}
+	}
+	for _, v := range e.List {
+		it := k.typeOf(v, t)
+		if t == Invalid || it == Invalid {
+			continue
+		}
+		if n, ok := v.(*NumberLit); ok && t == MoneyType && n.Currency == "" && currency != "" {
+			k.report(mixedCurrency(n.span, k.text(n), "another value of the list", currency))
+			continue
+		}
+		k.agree(v.Span(), e.X, t, Equal, v, it)
+	}
+}
+
+func (k *checker) match(e *Match) {
+	t := k.typeOf(e.X, Invalid)
+	if k.constant(e.span, t, e.X) {
+		return
+	}
+	switch {
+	case t == ListType && e.Op != Contains:
+		k.report(listMatched(e.span, k.text(e.X), e.Op))
+	case t != Text && t != ListType && t != Invalid:
+		k.report(matchNeedsText(e.span, k.text(e.X), t, e.Op))
+	case e.Pattern == "" && t != ListType:
+		k.report(emptyPattern(e.pattern, k.text(e.X), e.Op))
+	case e.Op == Like || e.Op == ILike:
+		if !escapesWell(e.Pattern) {
+			k.report(strayBackslash(e.pattern))
+		}
+	}
+}
+
+// escapesWell says whether every backslash of a pattern precedes what it can
+// escape, so that no two implementations need to agree about the rest.
+func escapesWell(pattern string) bool {
+	for i := 0; i < len(pattern); i++ {
+		if pattern[i] != '\\' {
+			continue
+		}
+		i++
+		if i == len(pattern) || !strings.ContainsRune(`%_\`, rune(pattern[i])) {
+			return false
+		}
+	}
+	return true
+}
+
+func (k *checker) within(e *Within) {
+	t := k.typeOf(e.X, Invalid)
+	if k.constant(e.span, t, e.X) || t == Invalid {
+		return
+	}
+	switch {
+	case t != DateType && t != InstantType:
+		k.report(withinNeedsTime(e.span, k.text(e.X), t))
+	case t == DateType && !e.For.wholeDays():
+		k.report(dateMovedByHours(e.span, e.For))
+	}
+}
+
+// unknown finds what somebody may have meant by a name that is not there.
+func (k *checker) unknown(ref *Ref, beside Type) Diagnostic {
+	var names, near []string
+	bare := strings.TrimPrefix(ref.Name, "stripe_")
+	for _, a := range k.catalog.Attributes() {
+		names = append(names, a.Name)
+		if len(bare) > 2 && slices.Contains(strings.Split(a.Name, "_"), bare) && len(near) < 4 {
+			near = append(near, a.Name)
+		}
+	}
+	if money, ok := strings.CutSuffix(ref.Name, "_currency"); ok {
+		if a, ok := k.catalog.Attribute(money); ok && a.Type == MoneyType {
+			return currencyColumn(ref.span, ref.Name, money)
+		}
+	}
+	if bare == "id" || bare == "customer_id" {
+		if _, ok := k.catalog.Attribute("stripe_id"); ok {
+			return unknownAttribute(ref.span, k.text(ref), "stripe_id", nil, "")
+		}
+	}
+	prefix := ref.Name[:len(ref.Name)-len(bare)]
+	guess, ok := nearest(bare, names)
+	if ok {
+		guess = prefix + strings.TrimPrefix(guess, prefix)
+	} else if guess, ok = nearest(ref.Name, names); !ok {
+		guess = ""
+	}
+	literal := ""
+	if beside == Text && !ref.HasKey {
+		literal = quote(clip(k.text(ref), 60))
+	}
+	return unknownAttribute(ref.span, k.text(ref), guess, near, literal)
+}
+
+// about lists the attributes that say something about a collection.
+func (k *checker) about(collection string) []string {
+	word := strings.TrimSuffix(collection, "s")
+	var names []string
+	for _, a := range k.catalog.Attributes() {
+		if slices.Contains(strings.Split(a.Name, "_"), word) && len(names) < 4 {
+			names = append(names, a.Name)
+		}
+	}
+	return names
+}
+
+// isBare says whether v is a number without a currency.
+func isBare(v Value) bool {
+	n, ok := v.(*NumberLit)
+	return ok && n.Currency == ""
+}
+
+// ordered says whether the operator asks which of two is more.
+func (o Op) ordered() bool { return o != Equal && o != NotEqual }
+
+// mirrored returns the operator with its sides exchanged.
+func (o Op) mirrored() Op {
+	return [...]Op{Equal, NotEqual, Greater, GreaterOrEqual, Less, LessOrEqual, After, Before}[o]
+}

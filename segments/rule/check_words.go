@@ -1,0 +1,282 @@
+package rule
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// What the checker says. Each message is one function, so that the wording can
+// be read, and changed, in one place.
+
+// a returns a type with its article, as in "plan is text".
+func (t Type) a() string {
+	switch t {
+	case Number, DateType, InstantType, ListType:
+		return "a " + t.String()
+	case MoneyType:
+		return "an amount of money"
+	}
+	return t.String()
+}
+
+func unknownAttribute(s Span, name, guess string, near []string, literal string) Diagnostic {
+	d := Diagnostic{s, "unknown attribute " + quoteName(clip(name, 60)), ""}
+	switch {
+	case guess != "" && literal != "":
+		d.Hint = fmt.Sprintf("did you mean %q, or the text %s?", guess, literal)
+	case guess != "":
+		d.Hint = fmt.Sprintf("did you mean %q?", guess)
+	case literal != "":
+		d.Hint = "if this is text, write " + literal
+	case len(near) > 0:
+		d.Hint = "did you mean " + listOf(near, "or") + "?"
+	}
+	return d
+}
+
+func currencyColumn(s Span, name, money string) Diagnostic {
+	return Diagnostic{s, "unknown attribute " + quoteName(name), fmt.Sprintf("%s has its currency with it: write %s > 20 usd", money, money)}
+}
+
+func customerOutsideWhere(s Span, name string) Diagnostic {
+	return Diagnostic{s, "customer. is needed only inside where", "write " + name}
+}
+
+func mapNeedsKey(s Span, name string) Diagnostic {
+	return Diagnostic{s, name + " is asked by key", fmt.Sprintf("write %s['key']", name)}
+}
+
+func noKeys(s Span, name string, t Type) Diagnostic {
+	return Diagnostic{s, fmt.Sprintf("%s is %s and has no keys", name, t.a()), "write " + name}
+}
+
+func notYet(s Span, word string, names []string) Diagnostic {
+	d := Diagnostic{s, word + " cannot be used yet", "until it can, use the attributes that sum a customer up"}
+	if len(names) > 0 {
+		d.Hint = "until it can, ask for " + listOf(names, "or")
+	}
+	return d
+}
+
+func segmentNotYet(s Span) Diagnostic {
+	return Diagnostic{s, "in segment cannot be used yet", "until it can, copy the other segment's rule here, in parentheses"}
+}
+
+func aboutNobody(s Span) Diagnostic {
+	return Diagnostic{s, "this compares no attribute, so it is the same for every customer", "name the attribute to look at"}
+}
+
+func notACondition(s Span, name string, t Type) Diagnostic {
+	return Diagnostic{s, fmt.Sprintf("%s is %s and not a condition by itself", name, t.a()),
+		fmt.Sprintf("compare it with a value, or write %s is set", name)}
+}
+
+func isNeedsBoolean(s Span, name string, t Type, e *Is) Diagnostic {
+	d := Diagnostic{s, fmt.Sprintf("%s is %s, neither true nor false", name, t.a()), ""}
+	if t == Text {
+		op := Equal
+		if e.Not {
+			op = NotEqual
+		}
+		d.Hint = fmt.Sprintf("if it holds the text, write %s %s %s", name, op, quote(e.What.String()))
+	}
+	return d
+}
+
+func noOrder(s Span, name string, t Type, op Op) Diagnostic {
+	d := Diagnostic{s, fmt.Sprintf("%s is %s, which has no order for %s", name, t.a(), op), ""}
+	if t == Text {
+		d.Hint = "text is compared with =, !=, in, like, contains, starts with and ends with"
+	}
+	return d
+}
+
+func orderOfTimesOnly(s Span, name string, t Type, op Op) Diagnostic {
+	d := Diagnostic{s, fmt.Sprintf("%s is %s, and %s compares dates and points in time", name, t.a(), op), ""}
+	if t == Number || t == MoneyType {
+		symbol := map[Op]Op{Before: Less, After: Greater}[op]
+		d.Hint = fmt.Sprintf("write %s instead of %s", symbol, op)
+	}
+	return d
+}
+
+func needsCurrency(s Span, number string) Diagnostic {
+	return Diagnostic{s, number + " needs a currency", fmt.Sprintf("write %s usd", number)}
+}
+
+func mixedCurrency(s Span, number, other, currency string) Diagnostic {
+	return Diagnostic{s, fmt.Sprintf("%s has no currency, and %s has", number, other), fmt.Sprintf("write %s %s", number, currency)}
+}
+
+func twoCurrencies(s Span, low, high string) Diagnostic {
+	return Diagnostic{s, fmt.Sprintf("no amount lies between one in %s and one in %s", low, high),
+		"use one currency for both; for several, join one between for each by or"}
+}
+
+func endsReversed(s Span, low, high string) Diagnostic {
+	return Diagnostic{s, fmt.Sprintf("nothing lies between %s and %s", low, high), fmt.Sprintf("write between %s and %s", high, low)}
+}
+
+func unknownValue(s Span, text, name string, values []string) Diagnostic {
+	d := Diagnostic{s, fmt.Sprintf("%s is never %s", name, quoteName(clip(text, 40))), ""}
+	known := "the values are " + listOf(clipList(values, 20), "and")
+	if near, ok := nearest(text, values); ok {
+		known = fmt.Sprintf("did you mean %s? %s", quote(near), known)
+	}
+	d.Hint = known
+	return d
+}
+
+func listCompared(s Span, left string, lt Type, right string, rt Type) Diagnostic {
+	name, other := left, right
+	if lt != ListType {
+		name, other = right, left
+	}
+	d := Diagnostic{s, fmt.Sprintf("%s is a list and is not compared as a whole", name), ""}
+	if lt != rt {
+		d.Hint = fmt.Sprintf("write %s contains %s", name, other)
+	}
+	return d
+}
+
+func listInList(s Span, name string, e *In) Diagnostic {
+	d := Diagnostic{s, fmt.Sprintf("%s is a list, and in looks for one value", name), fmt.Sprintf("write %s contains '…'", name)}
+	var parts []string
+	for _, v := range e.List {
+		if lit, ok := v.(*TextLit); ok && len(parts) < 3 {
+			parts = append(parts, fmt.Sprintf("%s contains %s", name, quote(lit.Text)))
+		}
+	}
+	if len(parts) == len(e.List) {
+		d.Hint = "write " + strings.Join(parts, " or ")
+	}
+	return d
+}
+
+func listMatched(s Span, name string, op MatchOp) Diagnostic {
+	return Diagnostic{s, fmt.Sprintf("%s is a list, and %s looks at one text", name, op), fmt.Sprintf("write %s contains '…' for a whole element", name)}
+}
+
+func matchNeedsText(s Span, name string, t Type, op MatchOp) Diagnostic {
+	return Diagnostic{s, fmt.Sprintf("%s is %s, and %s looks at text", name, t.a(), op), ""}
+}
+
+func emptyPattern(s Span, name string, op MatchOp) Diagnostic {
+	d := Diagnostic{s, fmt.Sprintf("%s needs some text to look for", op), fmt.Sprintf("for any text at all, write %s is set", name)}
+	if op == Like || op == ILike {
+		d.Hint = fmt.Sprintf("for empty text, write %s = ''", name)
+	}
+	return d
+}
+
+func strayBackslash(s Span) Diagnostic {
+	return Diagnostic{s, `a backslash in a pattern stands before %, _ or another backslash`, `write \\ for one backslash`}
+}
+
+func withinNeedsTime(s Span, name string, t Type) Diagnostic {
+	return Diagnostic{s, fmt.Sprintf("%s is %s, and within looks at dates and points in time", name, t.a()), ""}
+}
+
+func dateMovedByHours(s Span, d Duration) Diagnostic {
+	hint := "write days, or use now() with a point in time"
+	if d.Unit == Hour && d.N%24 == 0 && d.N != 0 {
+		hint = fmt.Sprintf("write %s", Duration{N: max(d.N, -d.N) / 24, Unit: Day})
+	}
+	return Diagnostic{s, "a date moves by whole days, not by " + d.Unit.String() + "s", hint}
+}
+
+// dateWithInstant: right is now() or a timestamp.
+func dateWithInstant(s Span, name string, right Value) Diagnostic {
+	d := Diagnostic{s, fmt.Sprintf("%s is a date, without a time of day, and cannot be compared with a point in time", name), ""}
+	switch v := right.(type) {
+	case *TimestampLit:
+		d.Hint = fmt.Sprintf("write date '%s'", civil(v.Time))
+	case *Moment:
+		today := *v
+		today.Base = Today
+		if slices.ContainsFunc(today.Steps, func(d Duration) bool { return !d.wholeDays() }) {
+			today.Steps = nil
+		}
+		d.Hint = "write " + formatMoment(&today)
+	}
+	return d
+}
+
+// mismatch says that two types have nothing to compare, and what may have been
+// meant. Left reads an attribute.
+func (k *checker) mismatch(s Span, left Value, lt Type, op Op, right Value, rt Type) Diagnostic {
+	other := rt.a()
+	if reads(right) {
+		other = fmt.Sprintf("%s, which is %s", k.text(right), rt.a())
+	}
+	d := Diagnostic{s, fmt.Sprintf("%s is %s and cannot be compared with %s", k.text(left), lt.a(), other), ""}
+	switch lit := right.(type) {
+	case *TextLit:
+		d.Hint = textMeant(lt, lit.Text)
+	case *NumberLit:
+		switch {
+		case lt == Text && !op.ordered():
+			d.Hint = "write " + quote(k.text(lit))
+		case lt == Number:
+			d.Hint = "it has no currency: write " + lit.Number.String()
+		case lt == Boolean:
+			d.Hint = "write true or false"
+		case (lt == DateType || lt == InstantType) && lit.Currency == "":
+			d.Hint = fmt.Sprintf("for days from today, write %s within next %s days", k.text(left), lit.Number)
+		}
+	case *BoolLit:
+		if lt == Text {
+			d.Hint = "write " + quote(formatValue(lit))
+		}
+	case *Moment:
+		if lt == Text && lit.Base == OnDate && len(lit.Steps) == 0 {
+			d.Hint = "write " + quote(lit.Date.String())
+		}
+	}
+	return d
+}
+
+// textMeant guesses what a text beside something that is no text was meant to be.
+func textMeant(beside Type, text string) string {
+	text = strings.TrimSpace(text)
+	number, currency, spaced := strings.Cut(text, " ")
+	_, err := ParseDecimal(number)
+	day, dayErr := ParseDate(text)
+	_, isTime := parseTimestamp(text)
+	switch beside {
+	case Number, MoneyType:
+		if err == nil && (!spaced || beside == MoneyType && isCurrency(strings.ToLower(currency))) {
+			return "write " + text + " without quotes"
+		}
+	case Boolean:
+		if strings.EqualFold(text, "true") || strings.EqualFold(text, "false") {
+			return "write " + strings.ToLower(text) + " without quotes"
+		}
+		return "write true or false"
+	case DateType, InstantType:
+		switch {
+		case dayErr == nil:
+			return fmt.Sprintf("write date '%s'", day)
+		case isTime && beside == InstantType:
+			return "write timestamp " + quote(text)
+		}
+		return "write a date as date '2026-01-31', or use today()"
+	}
+	return ""
+}
+
+// listOf writes a, b and c.
+func listOf(words []string, last string) string {
+	if n := len(words) - 1; n > 0 {
+		return strings.Join(words[:n], ", ") + " " + last + " " + words[n]
+	}
+	return strings.Join(words, "")
+}
+
+func clipList(words []string, limit int) []string {
+	if len(words) > limit {
+		return append(slices.Clone(words[:limit]), "…")
+	}
+	return words
+}

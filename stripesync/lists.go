@@ -1,0 +1,69 @@
+package stripesync
+
+import (
+	"time"
+
+	"github.com/stripe/stripe-go/v76"
+	"github.com/stripe/stripe-go/v76/form"
+)
+
+// A list is one of Stripe's lists that a backfill reads.
+type list struct {
+	name   string // in dunlin.sync_progress
+	class  class
+	path   string
+	params func(p stripe.ListParams, created *stripe.RangeQueryParams) any // stripe-go's parameters
+}
+
+// lists is what a backfill reads, in this order. Products and prices come first
+// and customers before what they own, so that a glance at a half-full mirror
+// makes sense; nothing depends on it.
+var lists = []list{
+	{"products", productClass, "/v1/products", func(p stripe.ListParams, created *stripe.RangeQueryParams) any {
+		return &stripe.ProductListParams{ListParams: p, CreatedRange: created}
+	}},
+	{"prices", priceClass, "/v1/prices", func(p stripe.ListParams, created *stripe.RangeQueryParams) any {
+		return &stripe.PriceListParams{ListParams: p, CreatedRange: created, Active: stripe.Bool(true)}
+	}},
+	// Old subscriptions hang on archived prices, which the plain list leaves out.
+	{"archived prices", priceClass, "/v1/prices", func(p stripe.ListParams, created *stripe.RangeQueryParams) any {
+		return &stripe.PriceListParams{ListParams: p, CreatedRange: created, Active: stripe.Bool(false)}
+	}},
+	{"customers", customerClass, "/v1/customers", func(p stripe.ListParams, created *stripe.RangeQueryParams) any {
+		return &stripe.CustomerListParams{ListParams: p, CreatedRange: created, Expand: inData(customerExpands)}
+	}},
+	// Without status=all the canceled ones are left out.
+	{"subscriptions", subscriptionClass, "/v1/subscriptions", func(p stripe.ListParams, created *stripe.RangeQueryParams) any {
+		return &stripe.SubscriptionListParams{
+			ListParams: p, CreatedRange: created, Status: stripe.String("all"), Expand: inData(subscriptionExpands),
+		}
+	}},
+	{"invoices", invoiceClass, "/v1/invoices", func(p stripe.ListParams, created *stripe.RangeQueryParams) any {
+		return &stripe.InvoiceListParams{ListParams: p, CreatedRange: created}
+	}},
+	{"charges", chargeClass, "/v1/charges", func(p stripe.ListParams, created *stripe.RangeQueryParams) any {
+		return &stripe.ChargeListParams{ListParams: p, CreatedRange: created}
+	}},
+}
+
+// inData names fields of the objects of a list: the most that Stripe expands is
+// four levels, data among them.
+func inData(fields []string) []*string {
+	expands := make([]*string, len(fields))
+	for i, field := range fields {
+		expands[i] = stripe.String("data." + field)
+	}
+	return expands
+}
+
+// values is the query of one page: what was made until an instant, a hundred
+// after the cursor.
+func (l list) values(until time.Time, cursor string) *form.Values {
+	p := stripe.ListParams{Limit: stripe.Int64(100)}
+	if cursor != "" {
+		p.StartingAfter = stripe.String(cursor)
+	}
+	values := &form.Values{}
+	form.AppendTo(values, l.params(p, &stripe.RangeQueryParams{LesserThanOrEqual: until.Unix()}))
+	return values
+}

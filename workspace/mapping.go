@@ -1,0 +1,251 @@
+package workspace
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// A Mapping reads the keys of one YAML mapping strictly. Ask it for each key
+// that may be there, then call Done, which reports the keys nobody asked for.
+type Mapping struct {
+	doc    *Document
+	node   *yaml.Node
+	faults *Faults
+	asked  []string
+	later  []string
+}
+
+// A Field is the value of a key and the place where it stands.
+type Field struct {
+	Value string
+	Set   bool // the key is there
+	doc   *Document
+	node  *yaml.Node
+}
+
+// Mapping is the document's own mapping; nil, with a fault, when it is
+// something else.
+func (d *Document) Mapping(faults *Faults) *Mapping {
+	return mappingOf(d, d.root, faults, "a definition")
+}
+
+func mappingOf(d *Document, n *yaml.Node, faults *Faults, what string) *Mapping {
+	if n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	if n.Kind != yaml.MappingNode {
+		*faults = append(*faults, Field{doc: d, node: n}.Fault("write it as lines of \"key: value\"", "%s is a list of keys and values", what))
+		return nil
+	}
+	m := &Mapping{doc: d, node: n, faults: faults}
+	seen := map[string]bool{}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key := n.Content[i]
+		if seen[key.Value] {
+			m.add(Field{doc: d, node: key}.Fault("keep one of them", "%q is there twice", key.Value))
+		}
+		seen[key.Value] = true
+	}
+	return m
+}
+
+func (m *Mapping) add(f Fault) { *m.faults = append(*m.faults, f) }
+
+// find returns the value node of a key, and remembers that the key is known.
+func (m *Mapping) find(key string) *yaml.Node {
+	m.asked = append(m.asked, key)
+	for i := 0; i+1 < len(m.node.Content); i += 2 {
+		if m.node.Content[i].Value == key {
+			return m.node.Content[i+1]
+		}
+	}
+	return nil
+}
+
+// Here is the place of the mapping itself, for faults about what is missing.
+func (m *Mapping) Here() Field { return Field{doc: m.doc, node: m.node} }
+
+// Text reads a scalar. A required key that is missing or empty is a fault.
+func (m *Mapping) Text(key string, required bool) Field {
+	n := m.find(key)
+	if n == nil {
+		if required {
+			m.add(m.Here().Fault("", "%q is missing", key))
+		}
+		return Field{doc: m.doc, node: m.node}
+	}
+	f := Field{Value: n.Value, Set: true, doc: m.doc, node: n}
+	if n.Kind != yaml.ScalarNode {
+		m.add(f.Fault("", "%q is one value, not a list", key))
+		return Field{doc: m.doc, node: n}
+	}
+	if required && strings.TrimSpace(n.Value) == "" {
+		m.add(f.Fault("", "%q is empty", key))
+		f.Set = false
+	}
+	return f
+}
+
+// Choice reads a scalar that is one of a few words. When the key is missing and
+// not required the value is the first word.
+func (m *Mapping) Choice(key string, required bool, words ...string) Field {
+	f := m.Text(key, required)
+	if !f.Set {
+		if !required {
+			f.Value = words[0]
+		}
+		return f
+	}
+	if !slices.Contains(words, f.Value) {
+		hint := "use " + strings.Join(words, ", ")
+		if near := Nearest(f.Value, words); near != "" {
+			hint = fmt.Sprintf("did you mean %q?", near)
+		}
+		m.add(f.Fault(hint, "%s cannot be %q", key, f.Value))
+		f.Set = false
+	}
+	return f
+}
+
+// Map reads a mapping below a key; nil when it is not there.
+func (m *Mapping) Map(key string) *Mapping {
+	n := m.find(key)
+	if n == nil {
+		return nil
+	}
+	return mappingOf(m.doc, n, m.faults, fmt.Sprintf("%q", key))
+}
+
+// Texts reads a list of scalars, or one scalar.
+func (m *Mapping) Texts(key string) []Field {
+	n := m.find(key)
+	if n == nil {
+		return nil
+	}
+	nodes := []*yaml.Node{n}
+	if n.Kind == yaml.SequenceNode {
+		nodes = n.Content
+	}
+	var out []Field
+	for _, x := range nodes {
+		f := Field{Value: x.Value, Set: true, doc: m.doc, node: x}
+		if x.Kind != yaml.ScalarNode {
+			m.add(f.Fault("", "%q is a list of plain values", key))
+			continue
+		}
+		out = append(out, f)
+	}
+	return out
+}
+
+// Maps reads a list of mappings.
+func (m *Mapping) Maps(key string) []*Mapping {
+	n := m.find(key)
+	if n == nil {
+		return nil
+	}
+	if n.Kind != yaml.SequenceNode {
+		m.add(Field{doc: m.doc, node: n}.Fault("start each entry with \"- \"", "%q is a list", key))
+		return nil
+	}
+	var out []*Mapping
+	for _, x := range n.Content {
+		if e := mappingOf(m.doc, x, m.faults, fmt.Sprintf("an entry of %q", key)); e != nil {
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+// Pairs reads the keys and values of a free mapping, in file order.
+func (m *Mapping) Pairs() (keys, values []Field) {
+	for i := 0; i+1 < len(m.node.Content); i += 2 {
+		k, v := m.node.Content[i], m.node.Content[i+1]
+		m.asked = append(m.asked, k.Value)
+		keys = append(keys, Field{Value: k.Value, Set: true, doc: m.doc, node: k})
+		values = append(values, Field{Value: v.Value, Set: v.Kind == yaml.ScalarNode, doc: m.doc, node: v})
+	}
+	return keys, values
+}
+
+// Later names keys that the language has and this version does not know how to
+// obey: they are refused by name, never ignored.
+func (m *Mapping) Later(keys ...string) { m.later = append(m.later, keys...) }
+
+// Done reports every key that was not asked for.
+func (m *Mapping) Done() {
+	for i := 0; i+1 < len(m.node.Content); i += 2 {
+		key := m.node.Content[i]
+		f := Field{doc: m.doc, node: key}
+		switch {
+		case slices.Contains(m.asked, key.Value):
+		case slices.Contains(m.later, key.Value):
+			m.add(f.Fault("take it out; this version would ignore it", "%q is not supported yet", key.Value))
+		default:
+			hint := "known here: " + strings.Join(m.asked, ", ")
+			if near := Nearest(key.Value, m.asked); near != "" {
+				hint = fmt.Sprintf("did you mean %q?", near)
+			}
+			m.add(f.Fault(hint, "unknown key %q", key.Value))
+		}
+	}
+}
+
+// Add reports a fault found by whoever reads the field.
+func (m *Mapping) Add(f Fault) { m.add(f) }
+
+// Fault is a fault at the field.
+func (f Field) Fault(hint, format string, args ...any) Fault {
+	width := utf8.RuneCountInString(f.node.Value)
+	if f.node.Kind != yaml.ScalarNode || f.node.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0 {
+		width = 1
+	}
+	return f.doc.fault(f.doc.Line+f.node.Line-1, f.node.Column, width, fmt.Sprintf(format, args...), hint)
+}
+
+// RuleFaults places what [rule.New] said about the field's value.
+func (f Field) RuleFaults(err error) Faults { return ruleFaults(f, err) }
+
+// at is the place of the bytes [start, end) of the field's value. In a block of
+// several lines it is exact; in a quoted or folded one it is the field's start.
+func (f Field) at(source string, start, end int) Fault {
+	base := f.doc.Line + f.node.Line - 1
+	before := source[:min(start, len(source))]
+	width := utf8.RuneCountInString(source[min(start, len(source)):min(end, len(source))])
+	switch {
+	case f.node.Style&yaml.LiteralStyle != 0:
+		nth := strings.Count(before, "\n")
+		column := utf8.RuneCountInString(before[strings.LastIndex(before, "\n")+1:])
+		line := base + 1 + nth
+		return f.doc.fault(line, f.indent(base+1)+column+1, firstLine(source, start, width), "", "")
+	case f.node.Style == 0 && !strings.Contains(source, "\n"):
+		return f.doc.fault(base, f.node.Column+utf8.RuneCountInString(before), width, "", "")
+	case f.node.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle) != 0 && !strings.ContainsAny(before, "'\"\\\n"):
+		return f.doc.fault(base, f.node.Column+1+utf8.RuneCountInString(before), width, "", "")
+	}
+	return f.doc.fault(base, f.node.Column, 1, "", "")
+}
+
+// indent is how far the block that starts at a line of the file is indented.
+func (f Field) indent(line int) int {
+	lines := strings.Split(f.doc.Source, "\n")
+	for i := line - f.doc.Line; i >= 0 && i < len(lines); i++ {
+		if s := strings.TrimRight(lines[i], " \r"); s != "" {
+			return len(s) - len(strings.TrimLeft(s, " "))
+		}
+	}
+	return 0
+}
+
+// firstLine cuts a width that would run over the end of the line.
+func firstLine(source string, start, width int) int {
+	rest := source[min(start, len(source)):]
+	if nl := strings.IndexByte(rest, '\n'); nl >= 0 {
+		width = min(width, utf8.RuneCountInString(rest[:nl]))
+	}
+	return max(width, 1)
+}

@@ -1,0 +1,160 @@
+package workspace
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Settings are the whole workspace's. The zero value is not usable; start from
+// [Defaults] or [ParseSettings].
+type Settings struct {
+	Version int // 0: nothing was applied yet, these are the defaults
+	Name    string
+
+	Zone     *time.Location // for days, dates and working time
+	Currency string         // lower-case ISO code: what a bare number beside money means
+
+	Quiet             QuietSpan // by the clock on the customer's wall
+	HoldUnknownZone   bool      // no message at all while the zone is unknown; false: 11:00-16:00 of Zone
+	TimezoneAttribute string    // Intercom contact attribute with an IANA name; empty: none
+
+	OptOutTag       string   // Intercom tag that means: leave me alone; empty: none
+	OptOutAttribute string   // Intercom contact attribute, true when opted out; empty: none
+	TestContacts    []string // Intercom contact ids or e-mail addresses; when not empty, only they receive
+
+	Sender int64             // Intercom admin in whose name messages go out; 0: none yet
+	Region string            // us, eu or au
+	Teams  map[string]string // our name of a team → Intercom's id; "" while unknown
+}
+
+// A QuietSpan is a daily span of quiet, in minutes since local midnight. It
+// includes From, excludes To, and crosses midnight when To is before From. When
+// the two are equal there is no quiet.
+type QuietSpan struct{ From, To int }
+
+// Defaults are in force until somebody applies a workspace: decent, and silent
+// in Intercom's name because no sender is set.
+func Defaults() Settings {
+	return Settings{
+		Zone: time.UTC, Currency: "usd",
+		Quiet:  QuietSpan{From: 21 * 60, To: 8 * 60},
+		Region: "us", TimezoneAttribute: "timezone",
+		Teams: map[string]string{},
+	}
+}
+
+// ParseSettings reads a workspace document.
+func ParseSettings(d Document) (Settings, Faults) {
+	s := Defaults()
+	var faults Faults
+	m := d.Mapping(&faults)
+	if m == nil {
+		return s, faults
+	}
+	m.Text("kind", true)
+	s.Name = m.Text("name", false).Value
+	if f := m.Text("zone", true); f.Set {
+		zone, err := LoadZone(f.Value)
+		if err != nil {
+			m.Add(f.Fault("use a name such as Europe/Berlin or America/New_York", "%q is not a time zone", f.Value))
+		} else {
+			s.Zone = zone
+		}
+	}
+	if f := m.Text("currency", true); f.Set {
+		s.Currency = strings.ToLower(f.Value)
+		if !currencyCode.MatchString(s.Currency) {
+			m.Add(f.Fault("use an ISO code such as usd or eur", "%q is not a currency", f.Value))
+		}
+	}
+	if q := m.Map("quiet_hours"); q != nil {
+		s.Quiet = QuietSpan{From: q.timeOfDay("from"), To: q.timeOfDay("to")}
+		q.Later("weekdays", "dates")
+		q.Done()
+	}
+	s.HoldUnknownZone = m.Choice("unknown_zone", false, "narrow", "hold").Value == "hold"
+	if f := m.Text("timezone_attribute", false); f.Set {
+		s.TimezoneAttribute = f.Value
+	}
+	if o := m.Map("opt_out"); o != nil {
+		s.OptOutTag = o.Text("tag", false).Value
+		s.OptOutAttribute = o.Text("attribute", false).Value
+		o.Done()
+	}
+	for _, f := range m.Texts("test_contacts") {
+		s.TestContacts = append(s.TestContacts, strings.ToLower(f.Value))
+	}
+	if i := m.Map("intercom"); i != nil {
+		if f := i.Text("sender", true); f.Set {
+			s.Sender = parseAdmin(i, f)
+		}
+		s.Region = i.Choice("region", false, "us", "eu", "au").Value
+		i.Done()
+	}
+	if t := m.Map("teams"); t != nil {
+		keys, values := t.Pairs()
+		for n, key := range keys {
+			s.Teams[key.Value] = values[n].Value
+			if id := values[n]; id.Value != "" && !digits.MatchString(id.Value) {
+				t.Add(id.Fault("use the id that dunlin doctor lists", "%q is not the id of an Intercom team", id.Value))
+			}
+		}
+		t.Done()
+	}
+	m.Later("contact_budget", "stripe", "holdout", "retention")
+	m.Done()
+	return s, faults
+}
+
+var (
+	currencyCode = regexp.MustCompile(`^[a-z]{3}$`)
+	digits       = regexp.MustCompile(`^[0-9]{1,18}$`)
+	clockTime    = regexp.MustCompile(`^([01]?[0-9]|2[0-3]):([0-5][0-9])$`)
+)
+
+// LoadZone is time.LoadLocation without the names that mean "this machine".
+func LoadZone(name string) (*time.Location, error) {
+	if name == "" || strings.EqualFold(name, "local") {
+		return nil, fmt.Errorf("%q is not a time zone", name)
+	}
+	return time.LoadLocation(name)
+}
+
+func (m *Mapping) timeOfDay(key string) int {
+	f := m.Text(key, true)
+	if !f.Set {
+		return 0
+	}
+	x := clockTime.FindStringSubmatch(f.Value)
+	if x == nil {
+		m.Add(f.Fault("write it in quotes, as in \"21:00\"", "%q is not a time of day", f.Value))
+		return 0
+	}
+	h, _ := strconv.Atoi(x[1])
+	minutes, _ := strconv.Atoi(x[2])
+	return h*60 + minutes
+}
+
+// ParseAdmin reads admin:ID, the way a sender is written.
+func parseAdmin(m *Mapping, f Field) int64 {
+	id, ok := strings.CutPrefix(f.Value, "admin:")
+	n, err := strconv.ParseInt(id, 10, 64)
+	if !ok || err != nil {
+		m.Add(f.Fault("write admin: and the id of an Intercom teammate, as in admin:991267716", "%q is not a sender", f.Value))
+		return 0
+	}
+	return n
+}
+
+// Sender reads a sender (admin:ID) below a key of a campaign's message; 0 when
+// it is not there.
+func (m *Mapping) Sender(key string) int64 {
+	f := m.Text(key, false)
+	if !f.Set {
+		return 0
+	}
+	return parseAdmin(m, f)
+}
