@@ -130,12 +130,19 @@ func parseStep(m *workspace.Mapping, known Known) Step {
 		}
 		s.If = r
 	}
-	if m.Text("expires", false).Set {
+	if f := m.Text("expires", false); f.Set {
 		s.Expires = duration(m, "expires", true)
+		if s.Expires.N < 0 || s.Expires.N == 0 && s.Expires != (rule.Duration{}) {
+			m.Add(f.Fault("write how long after its time it is still of use, as in \"3 days\"", "a step that expires after %q never happens", f.Value))
+		}
 	}
 	actions := 0
+	for _, key := range []string{"message", "task", "tag"} {
+		if m.Has(key) {
+			actions++
+		}
+	}
 	if x := m.Map("message"); x != nil {
-		actions++
 		s.Action = Message
 		if ch := x.Choice("channel", true, "inapp", "email"); ch.Value == "email" {
 			x.Add(ch.Fault("use inapp", "channel \"email\" is not supported yet"))
@@ -149,11 +156,12 @@ func parseStep(m *workspace.Mapping, known Known) Step {
 		x.Done()
 	}
 	if x := m.Map("task"); x != nil {
-		actions++
 		s.Action = Task
 		s.Title = template(x, "title", false)
 		s.Body = template(x, "body", false)
-		s.Due = duration(x, "due", true)
+		if s.Due = duration(x, "due", true); s.Due.N < 0 {
+			x.Add(x.Text("due", true).Fault("", "a task cannot be due before it is opened"))
+		}
 		if f := x.Text("team", true); f.Set {
 			s.Team = f.Value
 			if _, ok := known.Settings.Teams[f.Value]; !ok && !known.Stored {
@@ -163,7 +171,6 @@ func parseStep(m *workspace.Mapping, known Known) Step {
 		x.Done()
 	}
 	if f := m.Text("tag", false); f.Set {
-		actions++
 		s.Action, s.Tag = Tag, strings.TrimSpace(f.Value)
 		if s.Tag == "" {
 			m.Add(f.Fault("", "the tag is empty"))

@@ -24,8 +24,8 @@ create table dunlin.sync_runs (
 create table dunlin.sync_progress (
     account_id  int    not null,
     run_id      bigint not null,
-    class       text   not null,
-    cursor      text   not null default '', -- starting_after of the next page
+    class       text   not null, -- of the list: customers …, archived prices; last attributes, the projection
+    cursor      text   not null default '', -- starting_after of the next page; of attributes the last customer
     objects     bigint not null default 0,
     finished_at timestamptz,
     primary key (account_id, run_id, class),
@@ -114,11 +114,13 @@ create table dunlin.stripe_events (
     created      timestamptz not null,
     raw          json        not null,
     received_at  timestamptz not null, -- business time
+    -- applied: the mirror holds its payload, or something newer. ignored: we do
+    -- not mirror its type, or the fault says why it could not be used.
     state        text        not null default 'stored' check (state in ('stored', 'applied', 'refetched', 'ignored')),
     settled_at   timestamptz,          -- business time
-    leased_until timestamptz,          -- machine time: somebody is applying it
+    leased_until timestamptz,          -- machine time: somebody is applying it, or it waits out a fault
     attempts     int         not null default 0,
-    fault        text,                 -- why the last attempt to apply it failed
+    fault        text,                 -- why the last attempt to apply it failed, or why it is ignored
     primary key (account_id, customer, id)
 );
 create index stripe_events_stored on dunlin.stripe_events (account_id, customer, created) where state = 'stored';

@@ -390,3 +390,11 @@ func TestIntercom_Notes(t *testing.T) {
 	wantEqual(t, "newest first", list.text("data.0.body")+" "+list.text("total_count"), "<p>second</p> 2")
 	wantEqual(t, "next page", c.do("GET", path+"?per_page=1&starting_after="+list.text("pages.next.starting_after"), "").text("data.0.body"), "<p>call &lt;them&gt;</p>")
 }
+
+func TestIntercom_AddContact(t *testing.T) {
+	t.Parallel()
+	c := newIntercomClient(t)
+	c.AddContact(Contact{ID: contactID(5), Email: "di@example.com", Role: "user", Timezone: "Asia/Tokyo", OptedOut: true})
+	got := c.do("GET", "/contacts/"+contactID(5), "")
+	wantEqual(t, "contact", spaced(got.at("email"), got.at("custom_attributes.timezone"), got.at("unsubscribed_from_emails")), "di@example.com Asia/Tokyo true")
+}

@@ -22,6 +22,15 @@ type Case struct {
 	Reasons map[Due]string
 }
 
+// Case is the sandbox's half of a case: its people, where Intercom thinks they
+// are, and what was accepted so far.
+func (s *Sandbox) Case(from, until time.Time, reasons map[Due]string) Case {
+	return Case{
+		Residents: s.Residents(), Accepted: s.intercom.Accepted(), Locations: s.intercom.Locations(),
+		From: from, Until: until, Reasons: reasons,
+	}
+}
+
 // A Due is one step of an example that one customer was to get.
 type Due struct {
 	Customer, Campaign, Step string // Campaign is the example's name

@@ -169,7 +169,7 @@ func TestStripe_pages(t *testing.T) {
 
 func TestStripe_filters(t *testing.T) {
 	t.Parallel()
-	s := mustNew(t, 4, 200)
+	s := mustNew(t, 4, 100)
 	w := s.world
 	var canceled *subscription
 	for _, o := range w.subscriptions {
@@ -282,8 +282,8 @@ func TestStripe_deletedCustomer(t *testing.T) {
 // page of each, and compares fields with the world.
 func TestStripe_client(t *testing.T) {
 	t.Parallel()
-	s := mustNew(t, 7, 220)
-	live(t, s, 10)
+	s := mustNew(t, 7, 130)
+	live(t, s, 8)
 	api, w := stripeClient(t, s), s.world
 
 	seen := 0
@@ -306,7 +306,7 @@ func TestStripe_client(t *testing.T) {
 			t.Errorf("default source of %s: %+v", got.ID, got.DefaultSource)
 		}
 	}
-	if it.Err() != nil || seen <= 200 {
+	if it.Err() != nil || seen <= 110 {
 		t.Errorf("%d customers, %v", seen, it.Err())
 	}
 

@@ -54,7 +54,7 @@ func (e *endpoint) serve(w http.ResponseWriter, r *http.Request) {
 
 func TestWebhooks(t *testing.T) {
 	t.Parallel()
-	s := mustNew(t, 11, 150)
+	s := mustNew(t, 11, 100)
 	e := newEndpoint(t, s)
 	happened := live(t, s, 6)
 	if happened.Undelivered != 0 || len(e.taken) != happened.Events || happened.Events == 0 {
@@ -92,7 +92,7 @@ func TestWebhooks(t *testing.T) {
 
 func TestWebhooks_orderIsNobodys(t *testing.T) {
 	t.Parallel()
-	s := mustNew(t, 12, 150)
+	s := mustNew(t, 12, 1)
 	var events []*event
 	for n := range 40 {
 		events = append(events, &event{id: "evt_" + itoa(int64(n))})
@@ -117,7 +117,7 @@ func TestWebhooks_orderIsNobodys(t *testing.T) {
 
 func TestWebhooks_insist(t *testing.T) {
 	t.Parallel()
-	s := mustNew(t, 13, 150)
+	s := mustNew(t, 13, 60)
 	e := newEndpoint(t, s)
 	e.refuse = func(_ string, attempt int) bool { return attempt <= 2 } // at once again
 	first := advanceToEvents(t, s)
@@ -141,7 +141,7 @@ func TestWebhooks_insist(t *testing.T) {
 
 func TestWebhooks_nobodyThere(t *testing.T) {
 	t.Parallel()
-	s := mustNew(t, 14, 150)
+	s := mustNew(t, 14, 60)
 	e := newEndpoint(t, s)
 	e.Close()
 	h := advanceToEvents(t, s)

@@ -61,6 +61,8 @@ func (c *compiler) expr(e rule.Expr, not bool) sq.Sqlizer {
 		return c.group(e.List, not, not)
 	case *rule.Not:
 		return c.expr(e.X, !not)
+	case *rule.Is:
+		return c.is(e, e.Not != not)
 	}
 	p, negated := c.predicate(e)
 	if negated != not {
@@ -103,12 +105,12 @@ func (c *compiler) predicate(e rule.Expr) (p piece, not bool) {
 		return c.in(e), e.Not
 	case *rule.Match:
 		return c.match(e), e.Not
-	case *rule.Is:
-		return c.is(e)
 	case *rule.Within:
 		return c.within(e), e.Not
 	case *rule.Truth:
-		return c.operand(e.X).piece, false
+		p := c.operand(e.X).piece
+		p.wrapped = true // a column needs no parentheses
+		return p, false
 	}
 	c.fail(fmt.Errorf("%T cannot be compiled", e))
 	return piece{sql: "false"}, false
@@ -342,11 +344,16 @@ func (c *compiler) match(e *rule.Match) piece {
 	return infix(x.piece, "like", piece{sql: "?", args: []any{pattern}})
 }
 
-// is needs no complement in SQL's own words: each of its forms is never null.
-func (c *compiler) is(e *rule.Is) (piece, bool) {
-	x := c.operand(e.X).piece
-	word := map[rule.What]string{rule.Null: "null", rule.Present: "not null", rule.True: "true", rule.False: "false"}[e.What]
-	return piece{sql: x.sql + " is " + word, args: x.args}, e.Not
+// is has a complement in SQL's own words, because it is never null.
+func (c *compiler) is(e *rule.Is, not bool) sq.Sqlizer {
+	x := c.operand(e.X)
+	words := [...]string{rule.Null: "null", rule.Present: "not null", rule.True: "true", rule.False: "false"}
+	opposites := [...]string{rule.Null: "not null", rule.Present: "null", rule.True: "not true", rule.False: "not false"}
+	word := words[e.What]
+	if not {
+		word = opposites[e.What]
+	}
+	return sq.Expr(x.sql+" is "+word, x.args...)
 }
 
 func (c *compiler) within(e *rule.Within) piece {
@@ -362,64 +369,4 @@ func (c *compiler) fail(err error) {
 	if c.err == nil {
 		c.err = err
 	}
-}
-
-var symbols = map[rule.Op]string{
-	rule.Equal: "=", rule.Less: "<", rule.LessOrEqual: "<=", rule.Greater: ">", rule.GreaterOrEqual: ">=",
-	rule.Before: "<", rule.After: ">",
-}
-
-var mirrored = map[rule.Op]rule.Op{
-	rule.Equal: rule.Equal, rule.Less: rule.Greater, rule.LessOrEqual: rule.GreaterOrEqual,
-	rule.Greater: rule.Less, rule.GreaterOrEqual: rule.LessOrEqual, rule.Before: rule.After, rule.After: rule.Before,
-}
-
-func dateArg(d rule.Date) piece { return piece{sql: "?::date", args: []any{d.String()}} }
-
-func instantArg(t time.Time) piece { return piece{sql: "?::timestamptz", args: []any{t.UTC()}} }
-
-func infix(l piece, op string, r piece) piece {
-	return piece{sql: l.sql + " " + op + " " + r.sql, args: slices.Concat(l.args, r.args)}
-}
-
-// join puts alternatives or parts of one predicate together, in parentheses when
-// there are several.
-func join(word string, parts ...piece) piece {
-	if len(parts) == 1 {
-		return parts[0]
-	}
-	out := piece{wrapped: true}
-	sqls := make([]string, len(parts))
-	for i, p := range parts {
-		sqls[i] = p.sql
-		out.args = append(out.args, p.args...)
-	}
-	out.sql = "(" + strings.Join(sqls, word) + ")"
-	return out
-}
-
-var likeEscaper = strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`)
-
-func escapeLike(s string) string { return likeEscaper.Replace(s) }
-
-func asciiLower(s string) string {
-	b := []byte(s)
-	for i, ch := range b {
-		if 'A' <= ch && ch <= 'Z' {
-			b[i] = ch + 'a' - 'A'
-		}
-	}
-	return string(b)
-}
-
-// isColumn guards the one place where a name becomes SQL: the catalog is ours,
-// and a name in it is a plain lower-case identifier.
-func isColumn(name string) bool {
-	for i := range len(name) {
-		ch := name[i]
-		if ch != '_' && (ch < 'a' || ch > 'z') && (i == 0 || ch < '0' || ch > '9') {
-			return false
-		}
-	}
-	return name != ""
 }

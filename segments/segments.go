@@ -56,6 +56,7 @@ func Parse(d workspace.Document, currency string) (Segment, workspace.Faults) {
 	}
 	m.Later("evaluate")
 	m.Done()
+	faults.Sort()
 	return s, faults
 }
 

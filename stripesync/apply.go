@@ -101,7 +101,7 @@ func (s *Sync) release(ctx context.Context, events []event) {
 		update dunlin.stripe_events e set leased_until = null
 		from unnest($2::text[], $3::text[]) as u (customer, id)
 		where e.account_id = $1 and e.customer = u.customer and e.id = u.id
-		and e.state = 'stored' and e.fault is null`, s.account, owners, ids)
+		and e.settled_at is null and e.fault is null`, s.account, owners, ids)
 	if err != nil {
 		s.logger.Warn("leased events wait for their lease to lapse", "account", s.name, "events", len(events), "error", err)
 	}

@@ -94,8 +94,9 @@ func TestRecordedObjects(t *testing.T) {
 		if r.class != paymentMethodClass {
 			listed.want(r, string(raw), false)
 			read.want(r, string(raw), false)
-		} else if got := read.mirror(r); !sameJSON(got.raw, raw) {
-			// Another recorded object holds it expanded, indented otherwise.
+		} else if got := read.mirror(r); !got.found || strings.HasPrefix(r.id, "pm_") && !sameJSON(got.raw, raw) {
+			// Others hold it expanded: indented otherwise, and a legacy card in
+			// its own shape.
 			t.Errorf("%s\n got %s\nwant %s", r.id, got.raw, raw)
 		}
 	}

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stripe/stripe-go/v76/form"
+
 	"github.com/dunlin/dunlin/internal/pgtest"
 )
 
@@ -20,7 +22,7 @@ import (
 const stripeMock = "github.com/stripe/stripe-mock@v0.183.0"
 
 // stripe-mock checks requests against Stripe's specification: it refuses unknown
-// parameters and expands. It must accept every request of a sync, and every kind
+// parameters. It must accept every request of a sync, and every kind
 // of refetch.
 func TestRequests_stripeMock(t *testing.T) {
 	t.Parallel()
@@ -33,6 +35,9 @@ func TestRequests_stripeMock(t *testing.T) {
 	}
 	if err := s.Backfill(t.Context(), nil); err != nil {
 		t.Errorf("backfill: %v", err)
+	}
+	if n := w.one(`select count(*) from dunlin.stripe_payment_methods where account_id = $1`, s.account); n == 0 {
+		t.Error("the expands brought no payment method")
 	}
 	for _, l := range lists {
 		query := l.values(noon, "obj_1") // the second page
@@ -60,8 +65,10 @@ func TestRequests_stripeMock(t *testing.T) {
 	}
 
 	// The mock does refuse what the specification does not have.
-	if _, err := s.stripe.get(t.Context(), "/v1/customers?expand[]=data.no_such_field", nil, 1); err == nil {
-		t.Error("an unknown expand was accepted: this test shows nothing")
+	unknown := &form.Values{}
+	unknown.Add("no_such_parameter", "1")
+	if _, err := s.stripe.get(t.Context(), "/v1/customers", unknown, 1); err == nil {
+		t.Error("an unknown parameter was accepted: this test shows nothing")
 	}
 	// Stripe itself allows four levels, data among them; the mock does not count.
 	for _, l := range lists {

@@ -55,7 +55,7 @@ func (s *Sync) settleApart(ctx context.Context, subjects []*subject, settle func
 	if err == nil {
 		return countEvents(subjects), nil
 	}
-	if !refusedByPostgres(err) && !isFault(err) || ctx.Err() != nil {
+	if !isFault(err) || ctx.Err() != nil {
 		return 0, err
 	}
 	settled := 0
@@ -82,6 +82,10 @@ func (s *Sync) settleApart(ctx context.Context, subjects []*subject, settle func
 // isFault reports whether the error is about the data at hand and not about
 // reaching Postgres.
 func isFault(err error) bool {
+	var refusal *pgconn.PgError
+	if errors.As(err, &refusal) {
+		return refusedByPostgres(err)
+	}
 	var connect *pgconn.ConnectError
 	return !errors.As(err, &connect) && !pgconn.Timeout(err) && !pgconn.SafeToRetry(err) && !errors.Is(err, context.Canceled)
 }
@@ -166,7 +170,9 @@ func (s *Sync) settleShared(ctx context.Context, subjects []*subject) error {
 	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error { return s.mark(ctx, tx, subjects) })
 }
 
-// mark settles the events of subjects.
+// mark settles the events of subjects. It and its like find unsettled events by
+// settled_at: naming the state would tempt Postgres into the index of stored
+// events, whose size it never knows, and past the primary key.
 func (s *Sync) mark(ctx context.Context, tx pgx.Tx, subjects []*subject) error {
 	var owners, ids, states, notes []string
 	for _, sub := range subjects {
@@ -179,7 +185,7 @@ func (s *Sync) mark(ctx context.Context, tx pgx.Tx, subjects []*subject) error {
 		update dunlin.stripe_events e
 		set state = u.state, settled_at = @now, leased_until = null, fault = nullif(u.note, '')
 		from unnest(@owners::text[], @ids::text[], @states::text[], @notes::text[]) as u (customer, id, state, note)
-		where e.account_id = @account and e.customer = u.customer and e.id = u.id and e.state = 'stored'`,
+		where e.account_id = @account and e.customer = u.customer and e.id = u.id and e.settled_at is null`,
 		pgx.StrictNamedArgs{
 			"account": s.account, "now": s.now(), "owners": owners, "ids": ids, "states": states, "notes": notes,
 		})
@@ -203,7 +209,7 @@ func (s *Sync) postpone(ctx context.Context, events []event, fault error) error 
 		update dunlin.stripe_events e
 		set leased_until = clock_timestamp() + u.wait, fault = @fault
 		from unnest(@owners::text[], @ids::text[], @waits::interval[]) as u (customer, id, wait)
-		where e.account_id = @account and e.customer = u.customer and e.id = u.id and e.state = 'stored'`,
+		where e.account_id = @account and e.customer = u.customer and e.id = u.id and e.settled_at is null`,
 		pgx.StrictNamedArgs{
 			"account": s.account, "fault": fault.Error(), "owners": owners, "ids": ids, "waits": waits,
 		})

@@ -152,6 +152,9 @@ func (s *Sync) Close() { s.inbox.close() }
 // Account is the account_id of every row this Sync writes.
 func (s *Sync) Account() int { return s.account }
 
+// Name is the account's name, as in /webhooks/stripe/{account}.
+func (s *Sync) Name() string { return s.name }
+
 // Ready reports whether every customer of the account is mirrored and projected,
 // so that segments may be evaluated (honest-mirror).
 func (s *Sync) Ready(ctx context.Context) (bool, error) {

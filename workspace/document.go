@@ -12,6 +12,7 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -108,13 +109,21 @@ func readBounded(name string, stdin io.Reader) ([]byte, error) {
 	return data, nil
 }
 
-var separator = regexp.MustCompile(`^---(\s|$)`)
+// separator is a line that ends a document: YAML's start of the next one, or its
+// end of this one. What else stands in the line is its group.
+var separator = regexp.MustCompile(`^(?:---|\.\.\.)(?:\s+([^\s#].*?)?|\s*$)`)
 
 // Parse splits a file into its documents and checks the kind and name of each.
+// Nothing in a file is passed over: what belongs to no document is a fault.
 func Parse(file string, data []byte) ([]Document, Faults) {
+	text := string(bytes.TrimPrefix(data, []byte("\uFEFF")))
+	if at := notText(text); at >= 0 {
+		line := 1 + strings.Count(text[:at], "\n")
+		return nil, Faults{{File: file, Line: line, Column: 1, Msg: "not text in UTF-8", Hint: "save the file as UTF-8; dunlin reads nothing else"}}
+	}
 	var docs []Document
 	var faults Faults
-	lines := strings.SplitAfter(string(bytes.TrimPrefix(data, []byte("\uFEFF"))), "\n")
+	lines := strings.SplitAfter(text, "\n")
 	start := 0
 	for i := 0; i <= len(lines); i++ {
 		if i < len(lines) && !separator.MatchString(lines[i]) {
@@ -125,9 +134,39 @@ func Parse(file string, data []byte) ([]Document, Faults) {
 		if d != nil {
 			docs = append(docs, *d)
 		}
+		if i < len(lines) {
+			faults = append(faults, besideSeparator(file, i+1, lines[i])...)
+		}
 		start = i + 1
 	}
 	return docs, faults
+}
+
+// notText is the place of the first byte that no text in UTF-8 has, else -1.
+func notText(s string) int {
+	if at := strings.IndexByte(s, 0); at >= 0 {
+		return at
+	}
+	if utf8.ValidString(s) {
+		return -1
+	}
+	for at, r := range s {
+		if _, size := utf8.DecodeRuneInString(s[at:]); r == utf8.RuneError && size == 1 {
+			return at
+		}
+	}
+	return -1
+}
+
+// besideSeparator refuses a definition that begins in the line that separates
+// it from the one before.
+func besideSeparator(file string, line int, text string) Faults {
+	m := separator.FindStringSubmatchIndex(text)
+	if m[2] < 0 {
+		return nil
+	}
+	d := Document{File: file, Line: line, Source: text}
+	return Faults{d.fault(line, utf8.RuneCountInString(text[:m[2]])+1, len(text), "a definition begins in the line below \""+text[:3]+"\"", "move this to a line of its own")}
 }
 
 var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
@@ -135,7 +174,12 @@ var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
 func parseOne(file string, line int, source string) (*Document, Faults) {
 	d := &Document{File: file, Line: line, Source: source}
 	var root yaml.Node
-	if err := yaml.Unmarshal([]byte(source), &root); err != nil {
+	decoder := yaml.NewDecoder(strings.NewReader(source))
+	err := decoder.Decode(&root)
+	if errors.Is(err, io.EOF) {
+		return nil, nil // nothing but comments
+	}
+	if err != nil {
 		at, msg := line, err.Error()
 		if m := yamlLine.FindStringSubmatch(msg); m != nil {
 			n, _ := strconv.Atoi(m[1])
@@ -148,7 +192,10 @@ func parseOne(file string, line int, source string) (*Document, Faults) {
 		return nil, Faults{f}
 	}
 	if len(root.Content) == 0 || root.Content[0].Tag == "!!null" {
-		return nil, nil // nothing but comments
+		return nil, nil
+	}
+	if err := decoder.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
+		return nil, Faults{d.fault(line, 1, 1, "there is more than one definition here", "put a line with only \"---\" between them")}
 	}
 	d.root = root.Content[0]
 	var faults Faults
@@ -172,10 +219,12 @@ var validName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
 
 // fault is a fault at a place in the file; line is the file's.
 func (d *Document) fault(line, column, width int, msg, hint string) Fault {
-	excerpt := ""
-	if lines := strings.Split(d.Source, "\n"); line-d.Line >= 0 && line-d.Line < len(lines) {
-		excerpt = strings.TrimRight(lines[line-d.Line], "\r")
+	lines := strings.Split(d.Source, "\n")
+	if last := d.Line + len(lines) - 1; line > last { // YAML has line breaks that editors do not count
+		line, column = last, 1
 	}
+	excerpt := strings.TrimRight(lines[line-d.Line], "\r")
+	width = max(1, min(width, utf8.RuneCountInString(excerpt)-column+1))
 	return Fault{File: d.File, Line: line, Column: column, Width: width, Msg: msg, Hint: hint, Excerpt: excerpt}
 }
 

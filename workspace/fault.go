@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sort"
 	"strings"
+	"unicode"
 
 	"github.com/dunlin/dunlin/segments/rule"
 )
@@ -41,7 +42,8 @@ func (f Faults) Explain() string {
 	for _, x := range f {
 		fmt.Fprintf(&b, "%s:%d:%d: %s\n", x.File, x.Line, x.Column, x.Msg)
 		if x.Excerpt != "" {
-			fmt.Fprintf(&b, "  %s\n  %s%s\n", x.Excerpt, blank(x.Excerpt, x.Column-1), strings.Repeat("^", max(x.Width, 1)))
+			line, column, width := clip(x.Excerpt, x.Column, max(x.Width, 1))
+			fmt.Fprintf(&b, "  %s\n  %s%s\n", line, blank(line, column-1), strings.Repeat("^", width))
 		}
 		if x.Hint != "" {
 			fmt.Fprintf(&b, "  %s\n", x.Hint)
@@ -62,6 +64,34 @@ func (f Faults) Sort() {
 		}
 		return a.Column < b.Column
 	})
+}
+
+// maxShown bounds how much of a line is shown, in characters.
+const maxShown = 160
+
+// clip makes a line fit for a terminal: the part around the fault when it is
+// long, and a replacement for what cannot be printed.
+func clip(line string, column, width int) (string, int, int) {
+	shown := []rune(line)
+	for i, r := range shown {
+		if r != '\t' && !unicode.IsPrint(r) {
+			shown[i] = unicode.ReplacementChar
+		}
+	}
+	if len(shown) <= maxShown {
+		return string(shown), column, width
+	}
+	width = min(width, maxShown/2)
+	from := max(0, min(column-1, len(shown))-maxShown/4)
+	to := min(len(shown), from+maxShown)
+	out := string(shown[from:to])
+	if to < len(shown) {
+		out += "…"
+	}
+	if from > 0 {
+		out, column = "…"+out, column+1
+	}
+	return out, column - from, width
 }
 
 // blank is the space under the first n characters of line, with its tabs kept

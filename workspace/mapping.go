@@ -66,6 +66,9 @@ func (m *Mapping) find(key string) *yaml.Node {
 	return nil
 }
 
+// Has reports whether a key is there, whatever its value.
+func (m *Mapping) Has(key string) bool { return m.find(key) != nil }
+
 // Here is the place of the mapping itself, for faults about what is missing.
 func (m *Mapping) Here() Field { return Field{doc: m.doc, node: m.node} }
 
@@ -167,7 +170,12 @@ func (m *Mapping) Pairs() (keys, values []Field) {
 		k, v := m.node.Content[i], m.node.Content[i+1]
 		m.asked = append(m.asked, k.Value)
 		keys = append(keys, Field{Value: k.Value, Set: true, doc: m.doc, node: k})
-		values = append(values, Field{Value: v.Value, Set: v.Kind == yaml.ScalarNode, doc: m.doc, node: v})
+		value := Field{Value: v.Value, Set: v.Kind == yaml.ScalarNode, doc: m.doc, node: v}
+		if !value.Set {
+			m.add(value.Fault("", "%q is one value, not a list", k.Value))
+			value.Value = ""
+		}
+		values = append(values, value)
 	}
 	return keys, values
 }
@@ -209,43 +217,3 @@ func (f Field) Fault(hint, format string, args ...any) Fault {
 
 // RuleFaults places what [rule.New] said about the field's value.
 func (f Field) RuleFaults(err error) Faults { return ruleFaults(f, err) }
-
-// at is the place of the bytes [start, end) of the field's value. In a block of
-// several lines it is exact; in a quoted or folded one it is the field's start.
-func (f Field) at(source string, start, end int) Fault {
-	base := f.doc.Line + f.node.Line - 1
-	before := source[:min(start, len(source))]
-	width := utf8.RuneCountInString(source[min(start, len(source)):min(end, len(source))])
-	switch {
-	case f.node.Style&yaml.LiteralStyle != 0:
-		nth := strings.Count(before, "\n")
-		column := utf8.RuneCountInString(before[strings.LastIndex(before, "\n")+1:])
-		line := base + 1 + nth
-		return f.doc.fault(line, f.indent(base+1)+column+1, firstLine(source, start, width), "", "")
-	case f.node.Style == 0 && !strings.Contains(source, "\n"):
-		return f.doc.fault(base, f.node.Column+utf8.RuneCountInString(before), width, "", "")
-	case f.node.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle) != 0 && !strings.ContainsAny(before, "'\"\\\n"):
-		return f.doc.fault(base, f.node.Column+1+utf8.RuneCountInString(before), width, "", "")
-	}
-	return f.doc.fault(base, f.node.Column, 1, "", "")
-}
-
-// indent is how far the block that starts at a line of the file is indented.
-func (f Field) indent(line int) int {
-	lines := strings.Split(f.doc.Source, "\n")
-	for i := line - f.doc.Line; i >= 0 && i < len(lines); i++ {
-		if s := strings.TrimRight(lines[i], " \r"); s != "" {
-			return len(s) - len(strings.TrimLeft(s, " "))
-		}
-	}
-	return 0
-}
-
-// firstLine cuts a width that would run over the end of the line.
-func firstLine(source string, start, width int) int {
-	rest := source[min(start, len(source)):]
-	if nl := strings.IndexByte(rest, '\n'); nl >= 0 {
-		width = min(width, utf8.RuneCountInString(rest[:nl]))
-	}
-	return max(width, 1)
-}

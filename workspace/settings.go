@@ -85,6 +85,9 @@ func ParseSettings(d Document) (Settings, Faults) {
 		o.Done()
 	}
 	for _, f := range m.Texts("test_contacts") {
+		if strings.TrimSpace(f.Value) == "" {
+			m.Add(f.Fault("take it out; an empty list [] means that everybody receives", "a test contact is empty"))
+		}
 		s.TestContacts = append(s.TestContacts, strings.ToLower(f.Value))
 	}
 	if i := m.Map("intercom"); i != nil {
@@ -106,6 +109,7 @@ func ParseSettings(d Document) (Settings, Faults) {
 	}
 	m.Later("contact_budget", "stripe", "holdout", "retention")
 	m.Done()
+	faults.Sort()
 	return s, faults
 }
 
@@ -138,11 +142,11 @@ func (m *Mapping) timeOfDay(key string) int {
 	return h*60 + minutes
 }
 
-// ParseAdmin reads admin:ID, the way a sender is written.
+// parseAdmin reads admin:ID, the way a sender is written.
 func parseAdmin(m *Mapping, f Field) int64 {
 	id, ok := strings.CutPrefix(f.Value, "admin:")
 	n, err := strconv.ParseInt(id, 10, 64)
-	if !ok || err != nil {
+	if !ok || err != nil || !digits.MatchString(id) || n == 0 {
 		m.Add(f.Fault("write admin: and the id of an Intercom teammate, as in admin:991267716", "%q is not a sender", f.Value))
 		return 0
 	}

@@ -184,6 +184,10 @@ func recreate(ctx context.Context, url, name string) error {
 	if _, err := conn.Exec(ctx, "create database "+quoted); err != nil {
 		return fmt.Errorf("create the demo's database: %w", err)
 	}
+	// It is made anew each time, so nobody would miss what a power cut takes.
+	if _, err := conn.Exec(ctx, "alter database "+quoted+" set synchronous_commit = off"); err != nil {
+		return fmt.Errorf("set up the demo's database: %w", err)
+	}
 	return nil
 }
 

@@ -95,9 +95,7 @@ func (d *demo) report(ctx context.Context, from time.Time) (demoReport, error) {
 	if err != nil {
 		return r, err
 	}
-	v := sandbox.Judge(sandbox.Case{
-		Residents: d.world.Residents(), Accepted: d.world.Accepted(), From: from, Until: d.world.Now(), Reasons: reasons,
-	})
+	v := sandbox.Judge(d.world.Case(from, d.world.Now(), reasons))
 	for _, line := range v.Details {
 		d.say("judge: %s", line)
 	}

@@ -118,6 +118,7 @@ func run(ctx context.Context, args, environ []string, in io.Reader, out, errs io
 		in: in, out: out, errs: errs, json: c.JSON,
 		logger: slog.New(slog.NewTextHandler(errs, &slog.HandlerOptions{Level: level})),
 	}
+	slog.SetDefault(a.logger) // for what the mirror holds and nobody can read
 	if a.env, err = readEnvironment(environ); err != nil {
 		return a.report(&usageError{err})
 	}

@@ -3,6 +3,7 @@ package rule
 import (
 	"cmp"
 	"fmt"
+	"sort"
 	"time"
 )
 
@@ -29,38 +30,58 @@ func ParseDate(s string) (Date, error) {
 // for an hour; here the new day, once begun, stays. Date.In agrees:
 // DateOf(t, z) is not before d exactly when t is not before d.In(z).
 func DateOf(t time.Time, zone *time.Location) Date {
-	local := t.In(orUTC(zone))
-	latest := civil(local)
-	for start, _ := local.ZoneBounds(); !start.IsZero() && t.Sub(start) < zoneReach; start, _ = local.ZoneBounds() {
-		local = start.Add(-1).In(local.Location())
-		if d := civil(local); d.After(latest) {
-			latest = d
-		}
+	zone = orUTC(zone)
+	day := civil(t.In(zone))
+	if offsetAt(t, zone) == offsetAt(t.Add(-zoneReach), zone) {
+		return day
 	}
-	return latest
+	for next := day.AddDays(1); !t.Before(next.In(zone)); next = day.AddDays(1) {
+		day = next
+	}
+	return day
 }
 
 // In returns the first instant of the day in zone; a nil zone is UTC. That is
 // not always midnight: some zones skip it when their clocks go forward.
+//
+// It asks only for offsets. Go's Time.ZoneBounds would be shorter, but on the
+// last day of a leap year it can return an end that lies in the past.
 func (d Date) In(zone *time.Location) time.Time {
 	zone = orUTC(zone)
 	midnight := time.Date(d.Year, d.Month, d.Day, 0, 0, 0, 0, time.UTC)
-	for at := midnight.Add(-zoneReach); ; {
-		start, end := at.In(zone).ZoneBounds()
-		_, offset := at.In(zone).Zone()
-		first := midnight.Add(-time.Duration(offset) * time.Second)
-		if first.Before(start) {
-			first = start
-		}
-		if end.IsZero() || first.Before(end) {
-			return first.UTC()
-		}
-		at = end
+	from, until := midnight.Add(-zoneReach), midnight.Add(zoneReach)
+	if offset := offsetAt(from, zone); offset == offsetAt(midnight, zone) && offset == offsetAt(until, zone) {
+		return midnight.Add(-offset)
 	}
+	for from.Before(until) {
+		// [from, to) is a stretch of one offset.
+		offset, to := offsetAt(from, zone), from.Add(time.Hour)
+		if offsetAt(to, zone) != offset {
+			same := sort.Search(int(time.Hour/time.Second), func(s int) bool {
+				return offsetAt(from.Add(time.Duration(s)*time.Second), zone) != offset
+			})
+			to = from.Add(time.Duration(same) * time.Second)
+		}
+		first := midnight.Add(-offset)
+		if first.Before(from) {
+			first = from
+		}
+		if first.Before(to) {
+			return first
+		}
+		from = to
+	}
+	return until
 }
 
 // zoneReach is longer than any offset from UTC and any change of one.
 const zoneReach = 26 * time.Hour
+
+// offsetAt returns how far zone's clocks are ahead of UTC at t.
+func offsetAt(t time.Time, zone *time.Location) time.Duration {
+	_, seconds := t.In(zone).Zone()
+	return time.Duration(seconds) * time.Second
+}
 
 // AddDays returns the date n days later; n may be negative.
 func (d Date) AddDays(n int) Date {
