@@ -2,7 +2,6 @@
 
 SHELL   := /bin/sh
 SETUP   := ./scripts/setup.sh
-LINT    := go tool -modfile=tools/go.mod golangci-lint
 PKG     ?= ./...
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
@@ -29,15 +28,18 @@ check: fmt vet lint test ## what CI runs: formatting, vet, lint, test
 
 fmt: ## fail on files that gofmt would change
 	@$(SETUP) go
-	@files=$$(gofmt -l .); if [ -n "$$files" ]; then echo "not formatted; run gofmt -w on:"; echo "$$files"; exit 1; fi
+	@files=$$("$$(go env GOROOT)/bin/gofmt" -l .); if [ -n "$$files" ]; then echo "not formatted; run gofmt -w on:"; echo "$$files"; exit 1; fi
 
 vet: ## go vet
 	@$(SETUP) go
 	go vet $(PKG)
 
-lint: ## golangci-lint, built at the version that tools/go.mod pins
+lint: ## tools/lint: staticcheck, errcheck and our own, at the versions that tools/go.mod pins
 	@$(SETUP) go
-	$(LINT) run $(PKG)
+	@mkdir -p bin
+	@go test -C tools ./...
+	@go build -C tools -o ../bin/lint ./lint
+	./bin/lint $(PKG)
 
 bench: ## benchmarks; PKG=./internal/pgdev BENCH=Start
 	@$(SETUP) go postgres

@@ -50,6 +50,10 @@ func (s *Store) Consider(ctx context.Context, key Key, now time.Time) (Considera
 	var out Consideration
 	err := pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
 		x, ok, err := s.situation(ctx, tx, key, now, false)
+		if errors.As(err, &unreadable{}) {
+			out.Decision = Decision{Verdict: Wait, Reason: Unreadable, Until: now.Add(recheckSlow)}
+			return nil
+		}
 		if err != nil || !ok {
 			out.Settled = !ok
 			return err
@@ -75,6 +79,10 @@ func (s *Store) Consider(ctx context.Context, key Key, now time.Time) (Considera
 func (s *Store) Claim(ctx context.Context, key Key, now time.Time) (claim Claim, ok bool, err error) {
 	err = pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
 		x, due, err := s.situation(ctx, tx, key, now, true)
+		if errors.As(err, &unreadable{}) {
+			s.Logger.Error("delivery not decided", "delivery", key, "error", err)
+			return s.settle(ctx, tx, key, Decision{Verdict: Wait, Reason: Unreadable, Until: now.Add(recheckSlow)}, now)
+		}
 		if err != nil || !due {
 			return err
 		}
@@ -165,7 +173,11 @@ func (s *Store) situation(ctx context.Context, tx pgx.Tx, key Key, now time.Time
 	}
 	env := segments.Env(settings, now)
 	segment, err := segments.Load(ctx, tx, d.Segment, settings.Currency)
-	if err != nil {
+	var fault *rule.Error
+	switch {
+	case errors.As(err, &fault), errors.Is(err, workspace.ErrNotFound):
+		return x, true, unreadable{fmt.Errorf("segment %q: %w", d.Segment, err)}
+	case err != nil:
 		return x, false, err
 	}
 	if x.Member, err = segments.Holds(ctx, tx, segment.Rule, env, ref); err != nil {

@@ -47,6 +47,7 @@ const (
 	TestOnly      Reason = "test_contacts"    // only test contacts receive for now
 	ZoneUnknown   Reason = "zone_unknown"     // unknown_zone: hold
 	ContactStale  Reason = "contact_unread"   // Intercom was not asked about the contact yet
+	Unreadable    Reason = "unreadable"       // its stored definition, or its segment's, does not check any more
 	IntercomAway  Reason = "intercom_refuses" // token, plan or limit: nothing can be sent now
 )
 
@@ -224,6 +225,7 @@ var inWords = map[Reason]string{
 	TestOnly:         "only test contacts receive for now",
 	ZoneUnknown:      "time zone unknown",
 	ContactStale:     "asking Intercom about the contact",
+	Unreadable:       "the stored campaign or its segment has a fault: apply it again",
 	IntercomAway:     "Intercom accepts nothing from us now",
 }
 

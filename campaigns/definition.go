@@ -132,7 +132,7 @@ func parseStep(m *workspace.Mapping, known Known) Step {
 	}
 	if f := m.Text("expires", false); f.Set {
 		s.Expires = duration(m, "expires", true)
-		if s.Expires.N < 0 || s.Expires.N == 0 && s.Expires != (rule.Duration{}) {
+		if d, err := rule.ParseDuration(f.Value); err == nil && d.N <= 0 {
 			m.Add(f.Fault("write how long after its time it is still of use, as in \"3 days\"", "a step that expires after %q never happens", f.Value))
 		}
 	}

@@ -8,16 +8,22 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/dunlin/dunlin/customers"
+	"github.com/dunlin/dunlin/segments"
 	"github.com/dunlin/dunlin/segments/rule"
 	"github.com/dunlin/dunlin/workspace"
 )
 
-// Enroll brings the enrollments of every started campaign up to the members of
+// Enroll looks at every customer; see [Store.Follow].
+func (s *Store) Enroll(ctx context.Context, tx pgx.Tx, at time.Time) (int64, error) {
+	return s.Follow(ctx, tx, segments.Tick{At: at, Everyone: true})
+}
+
+// Follow brings the enrollments of every started campaign up to the members of
 // its segment: members whose episode has no enrollment get one, with a planned
 // delivery for each step, and enrollments whose reason has gone are ended. It
-// runs in the transaction of the tick that changed the members, set-based, and
-// returns how many enrollments it made.
-func (s *Store) Enroll(ctx context.Context, tx pgx.Tx, at time.Time) (int64, error) {
+// runs in the transaction of the tick that changed the members, set-based, for
+// the customers the tick names, and returns how many enrollments it made.
+func (s *Store) Follow(ctx context.Context, tx pgx.Tx, t segments.Tick) (int64, error) {
 	settings, err := workspace.Load(ctx, tx)
 	if err != nil {
 		return 0, err
@@ -27,13 +33,15 @@ func (s *Store) Enroll(ctx context.Context, tx pgx.Tx, at time.Time) (int64, err
 		return 0, err
 	}
 	for _, d := range active {
-		if !d.NeverExit {
-			if err := end(ctx, tx, d, at); err != nil {
+		if !d.NeverExit && concerns(t, d.Segment) {
+			if err := end(ctx, tx, d, t); err != nil {
 				return 0, fmt.Errorf("campaign %q: %w", d.Name, err)
 			}
 		}
-		if err := reschedule(ctx, tx, d, settings); err != nil {
-			return 0, fmt.Errorf("campaign %q: %w", d.Name, err)
+		if d.Anchor != "" && (t.Everyone || len(t.Changed) > 0) {
+			if err := reschedule(ctx, tx, d, settings, t); err != nil {
+				return 0, fmt.Errorf("campaign %q: %w", d.Name, err)
+			}
 		}
 	}
 	running, err := s.running(ctx, tx, settings)
@@ -42,7 +50,10 @@ func (s *Store) Enroll(ctx context.Context, tx pgx.Tx, at time.Time) (int64, err
 	}
 	var enrolled int64
 	for _, d := range running {
-		n, err := enroll(ctx, tx, d, settings, at, false)
+		if !concerns(t, d.Segment) {
+			continue
+		}
+		n, err := enroll(ctx, tx, d, settings, t, false)
 		if err != nil {
 			return 0, fmt.Errorf("campaign %q: %w", d.Name, err)
 		}
@@ -51,12 +62,36 @@ func (s *Store) Enroll(ctx context.Context, tx pgx.Tx, at time.Time) (int64, err
 	return enrolled, nil
 }
 
+// concerns reports whether a tick may matter to the campaigns of a segment.
+func concerns(t segments.Tick, segment string) bool {
+	return t.Everyone || len(t.Changed) > 0 || t.Moved[segment] > 0
+}
+
+// amongSQL narrows a statement to the customers a tick names: those that
+// changed, and those that joined or left the segment. x is an alias.
+func amongSQL(t segments.Tick, x string) string {
+	if t.Everyone {
+		return "true"
+	}
+	return `(` + x + `.account_id, ` + x + `.customer_id) in (
+		select * from unnest(@accounts::int[], @customers::bigint[])
+		union all
+		select account_id, customer_id from dunlin.membership_log where tick_id = @tick and segment = @segment)`
+}
+
+// amongArgs are the arguments of amongSQL.
+func amongArgs(t segments.Tick, args pgx.NamedArgs) pgx.NamedArgs {
+	args["accounts"], args["customers"] = segments.Columns(t.Changed)
+	args["tick"] = t.ID
+	return args
+}
+
 // episodeSQL is the present episode of a member: a text that names it, null
 // while there is none. A card is a payment method and its expiry.
 func episodeSQL(e Episode) string {
 	switch e.Kind {
 	case EpisodeCard:
-		return `c.card_id || ' ' || c.card_expires_at::text`
+		return `c.card_id || ' ' || to_char(c.card_expires_at, 'YYYY-MM-DD')`
 	case EpisodeEvery:
 		// Never more often than every so many days: the members not enrolled in
 		// that time begin the episode named by today's instant.
@@ -70,36 +105,33 @@ func episodeSQL(e Episode) string {
 	}
 }
 
-// anchorSQL is the instant that step offsets count from; a date begins at
-// midnight in the workspace's zone.
+// anchorSQL is the instant that step offsets count from; a date begins at the
+// first midnight of the day in the workspace's zone. Where clocks go back over
+// midnight there are two, and Postgres takes the second.
 func anchorSQL(d Definition) string {
 	if d.Anchor == "" {
 		return `starts_at`
 	}
 	column := pgx.Identifier{"c", d.Anchor}.Sanitize()
 	if anchorIsDate(d.Anchor) {
-		return `(` + column + `::timestamp at time zone @zone)`
+		midnight := `(` + column + `::timestamp at time zone @zone)`
+		return `(` + midnight + ` - case when (` + midnight + ` - interval '1 hour') at time zone @zone = ` + column + `::timestamp then interval '1 hour' else interval '0' end)`
 	}
 	return column
 }
 
 // enroll makes the missing enrollments of one campaign. When passOver is set
 // they are made as ended at once: members from before the campaign's start.
-func enroll(ctx context.Context, tx pgx.Tx, d Definition, settings workspace.Settings, at time.Time, passOver bool) (int64, error) {
+func enroll(ctx context.Context, tx pgx.Tx, d Definition, settings workspace.Settings, t segments.Tick, passOver bool) (int64, error) {
 	args := pgx.NamedArgs{
-		"campaign": d.Name, "version": d.Version, "segment": d.Segment, "at": at,
+		"campaign": d.Name, "version": d.Version, "segment": d.Segment, "at": t.At,
 		"every": d.Episode.Every, "zone": settings.Zone.String(), "pass_over": passOver, "already": AlreadyMember, "superseded": Superseded, "reentry": ReentryWait,
 		"reenter_hours": 0,
 	}
 	if d.Episode.Kind == EpisodeEntry {
 		args["reenter_hours"] = int(ReenterAfter / time.Hour)
 	}
-	steps, actions, offsets, expires := make([]string, 0, len(d.Steps)), []string{}, []time.Duration{}, []time.Duration{}
-	for _, s := range d.Steps {
-		steps, actions = append(steps, s.Name), append(actions, string(s.Action))
-		offsets, expires = append(offsets, length(s.At)), append(expires, length(s.Expires))
-	}
-	args["steps"], args["actions"], args["offsets"], args["expires"] = steps, actions, offsets, expires
+	addSteps(args, d)
 
 	var n int64
 	err := tx.QueryRow(ctx, `
@@ -108,10 +140,10 @@ func enroll(ctx context.Context, tx pgx.Tx, d Definition, settings workspace.Set
 			       greatest(@at::timestamptz, (
 			           select max(e.ended_at) + @reenter_hours::int * interval '1 hour' from dunlin.enrollments e
 			           where @reenter_hours::int > 0 and e.account_id = m.account_id and e.customer_id = m.customer_id
-			             and e.campaign = @campaign and e.state = 'exited')) as starts_at
+			             and e.campaign = @campaign and e.state <> 'active')) as starts_at
 			from dunlin.members m
 			join dunlin.customers c using (account_id, customer_id)
-			where m.segment = @segment),
+			where m.segment = @segment and `+amongSQL(t, "m")+`),
 		fresh as (
 			insert into dunlin.enrollments (account_id, customer_id, campaign, episode, version, state, reason, enrolled_at, starts_at, ended_at)
 			select account_id, customer_id, @campaign, episode, @version,
@@ -128,7 +160,7 @@ func enroll(ctx context.Context, tx pgx.Tx, d Definition, settings workspace.Set
 			       `+anchorSQL(d)+` + s.at as own_time
 			from fresh f
 			join dunlin.customers c using (account_id, customer_id)
-			cross join unnest(@steps::text[], @actions::text[], @offsets::interval[], @expires::interval[]) as s (step, action, at, expires)
+			cross join `+stepsSQL+`
 			where f.state = 'active'),
 		planned as (
 			select *, greatest(own_time, starts_at) as scheduled_at,
@@ -149,7 +181,7 @@ func enroll(ctx context.Context, tx pgx.Tx, d Definition, settings workspace.Set
 			       case when late then @at::timestamptz end
 			from planned
 			on conflict on constraint deliveries_one_contact do nothing)
-		select count(*) filter (where state = 'active') from fresh`, args).Scan(&n)
+		select count(*) filter (where state = 'active') from fresh`, amongArgs(t, args)).Scan(&n)
 	if err != nil {
 		return 0, fmt.Errorf("enroll: %w", err)
 	}
@@ -160,7 +192,7 @@ func enroll(ctx context.Context, tx pgx.Tx, d Definition, settings workspace.Set
 // segment, or another card took the place of the one they are about. Their
 // planned deliveries are skipped with the same reason (no-stale-contact); what
 // is claimed finishes.
-func end(ctx context.Context, tx pgx.Tx, d Definition, at time.Time) error {
+func end(ctx context.Context, tx pgx.Tx, d Definition, t segments.Tick) error {
 	_, err := tx.Exec(ctx, `
 		with over as (
 			select e.account_id, e.customer_id, e.episode,
@@ -168,7 +200,7 @@ func end(ctx context.Context, tx pgx.Tx, d Definition, at time.Time) error {
 			from dunlin.enrollments e
 			join dunlin.customers c using (account_id, customer_id)
 			left join dunlin.members m on m.account_id = e.account_id and m.customer_id = e.customer_id and m.segment = @segment
-			where e.campaign = @campaign and e.state = 'active' and e.version = @version
+			where e.campaign = @campaign and e.state = 'active' and e.version = @version and `+amongSQL(t, "e")+`
 			  and (m.customer_id is null or (@by_card and e.episode is distinct from `+episodeSQL(Episode{Kind: EpisodeCard})+`))),
 		ended as (
 			update dunlin.enrollments e set state = 'exited', reason = o.reason, ended_at = @at
@@ -178,41 +210,67 @@ func end(ctx context.Context, tx pgx.Tx, d Definition, at time.Time) error {
 		from over o
 		where d.account_id = o.account_id and d.customer_id = o.customer_id and d.campaign = @campaign and d.episode = o.episode
 		  and d.state = 'planned'`,
-		pgx.NamedArgs{
-			"campaign": d.Name, "segment": d.Segment, "at": at, "by_card": d.Episode.Kind == EpisodeCard, "version": d.Version,
+		amongArgs(t, pgx.NamedArgs{
+			"campaign": d.Name, "segment": d.Segment, "at": t.At, "by_card": d.Episode.Kind == EpisodeCard, "version": d.Version,
 			"left_segment": LeftSegment, "episode_over": EpisodeOver,
-		})
+		}))
 	if err != nil {
 		return fmt.Errorf("end enrollments: %w", err)
 	}
 	return nil
 }
 
+// addSteps gives a query the steps of a definition, for [stepsSQL].
+func addSteps(args pgx.NamedArgs, d Definition) {
+	steps, actions, offsets, expires := make([]string, 0, len(d.Steps)), []string{}, []time.Duration{}, []time.Duration{}
+	for _, s := range d.Steps {
+		steps, actions = append(steps, s.Name), append(actions, string(s.Action))
+		offsets, expires = append(offsets, length(s.At)), append(expires, length(s.Expires))
+	}
+	args["steps"], args["actions"], args["offsets"], args["expires"] = steps, actions, offsets, expires
+}
+
+const stepsSQL = `unnest(@steps::text[], @actions::text[], @offsets::interval[], @expires::interval[]) as s (step, action, at, expires)`
+
 // reschedule moves planned deliveries with their anchor, when the attribute
-// they count from has changed or has come into being.
-func reschedule(ctx context.Context, tx pgx.Tx, d Definition, settings workspace.Settings) error {
+// they count from has changed or has come into being. As at enrollment, of the
+// steps whose time has passed by that only the latest is kept.
+func reschedule(ctx context.Context, tx pgx.Tx, d Definition, settings workspace.Settings, at time.Time) error {
 	if d.Anchor == "" {
 		return nil
 	}
-	for _, s := range d.Steps {
-		_, err := tx.Exec(ctx, `
-			update dunlin.deliveries x set scheduled_at = n.scheduled_at, due_at = n.scheduled_at, reason = null,
-			       expires_at = n.scheduled_at + @expires::interval, poked_until = null
-			from (
-				select e.account_id, e.customer_id, e.episode, greatest(`+anchorSQL(d)+` + @offset::interval, e.starts_at) as scheduled_at
-				from dunlin.enrollments e
-				join dunlin.customers c using (account_id, customer_id)
-				where e.campaign = @campaign and e.version = @version and e.state = 'active'
-				  and c.`+pgx.Identifier{d.Anchor}.Sanitize()+` is not null) n
-			where x.account_id = n.account_id and x.customer_id = n.customer_id and x.campaign = @campaign and x.episode = n.episode
-			  and x.step = @step and x.state = 'planned' and x.scheduled_at is distinct from n.scheduled_at`,
-			pgx.NamedArgs{
-				"campaign": d.Name, "version": d.Version, "step": s.Name, "zone": settings.Zone.String(),
-				"offset": length(s.At), "expires": length(s.Expires),
-			})
-		if err != nil {
-			return fmt.Errorf("follow the anchor: %w", err)
-		}
+	args := pgx.NamedArgs{
+		"campaign": d.Name, "version": d.Version, "zone": settings.Zone.String(), "at": at,
+		"superseded": Superseded, "reentry": ReentryWait,
+	}
+	addSteps(args, d)
+	_, err := tx.Exec(ctx, `
+		with timed as (
+			select x.account_id, x.customer_id, x.episode, x.step, e.starts_at, s.expires, x.scheduled_at as was,
+			       `+anchorSQL(d)+` + s.at as own_time
+			from dunlin.enrollments e
+			join dunlin.customers c using (account_id, customer_id)
+			join dunlin.deliveries x using (account_id, customer_id, campaign, episode)
+			join `+stepsSQL+` using (step)
+			where e.campaign = @campaign and e.version = @version and e.state = 'active' and x.state = 'planned'
+			  and c.`+pgx.Identifier{d.Anchor}.Sanitize()+` is not null),
+		moved as (
+			select *, greatest(own_time, starts_at) as scheduled_at,
+			       bool_or(was is distinct from greatest(own_time, starts_at)) over enrollment as moves,
+			       coalesce(own_time <= @at::timestamptz and own_time < max(own_time) filter (where own_time <= @at::timestamptz) over enrollment, false) as late
+			from timed
+			window enrollment as (partition by account_id, customer_id, episode))
+		update dunlin.deliveries x set
+		       state = case when late then 'skipped' else 'planned' end,
+		       reason = case when late then @superseded::text when starts_at > @at::timestamptz then @reentry::text end,
+		       scheduled_at = m.scheduled_at, due_at = m.scheduled_at, expires_at = m.scheduled_at + m.expires,
+		       ended_at = case when late then @at::timestamptz end, poked_until = null
+		from moved m
+		where x.account_id = m.account_id and x.customer_id = m.customer_id and x.campaign = @campaign and x.episode = m.episode
+		  and x.step = m.step and x.state = 'planned'
+		  and (m.was is distinct from m.scheduled_at or m.moves and m.late)`, args)
+	if err != nil {
+		return fmt.Errorf("follow the anchor: %w", err)
 	}
 	return nil
 }

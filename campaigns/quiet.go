@@ -23,27 +23,24 @@ func (q QuietHours) quiet(t time.Time) bool {
 	return m >= q.From || m < q.To
 }
 
-// NextAllowed returns an instant, not before t, at which contact is allowed: t
-// itself when it is not quiet. Waits differ on nights when the clocks change.
+// NextAllowed returns the first instant, not before t, at which contact is
+// allowed: t itself when it is not quiet. Waits differ on nights when the clocks
+// change, and a wall time that comes twice counts both times.
 func (q QuietHours) NextAllowed(t time.Time) time.Time {
-	if !q.quiet(t) {
-		return t
+	for q.quiet(t) {
+		local := t.In(q.Zone)
+		minutes := q.To - local.Hour()*60 - local.Minute()
+		if minutes < 0 {
+			minutes += 24 * 60
+		}
+		into := time.Duration(local.Second())*time.Second + time.Duration(local.Nanosecond())
+		end := t.Add(time.Duration(minutes)*time.Minute - into)
+		if _, change := local.ZoneBounds(); !change.IsZero() && end.After(change) {
+			end = change // from there the clock on the wall is another
+		}
+		t = end
 	}
-	local := t.In(q.Zone)
-	day := local.Day()
-	if q.From > q.To && local.Hour()*60+local.Minute() >= q.From {
-		day++
-	}
-	end := time.Date(local.Year(), local.Month(), day, q.To/60, q.To%60, 0, 0, q.Zone)
-	if end.Before(t) {
-		end = t.Truncate(time.Minute)
-	}
-	// A clock change can put the end where it is still quiet, or leave a wall
-	// time out; the first minute that is not quiet is the end.
-	for q.quiet(end) || end.Before(t) {
-		end = end.Add(time.Minute)
-	}
-	return end
+	return t
 }
 
 // unknownZone is the span left to somebody of whom no zone is known: contact

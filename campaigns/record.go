@@ -142,18 +142,34 @@ func finish(ctx context.Context, tx pgx.Tx, key Key, now time.Time) error {
 // again (one-contact); a tag, which can be set twice without harm, is planned
 // again. It returns how many it found.
 func (s *Store) Sweep(ctx context.Context, now time.Time) (int64, error) {
-	tag, err := s.Pool.Exec(ctx, `
-		update dunlin.deliveries set
-		       state = case when action = 'tag' then 'planned' else 'unknown' end,
-		       reason = case when action = 'tag' then null else 'worker_lost' end,
-		       ended_at = case when action = 'tag' then null else $1::timestamptz end,
-		       token = case when action = 'tag' then null else token end,
-		       leased_until = null, poked_until = null
-		where state = 'claimed' and leased_until < clock_timestamp()`, now)
+	var swept []Key
+	err := pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, `
+			update dunlin.deliveries set
+			       state = case when action = 'tag' then 'planned' else 'unknown' end,
+			       reason = case when action = 'tag' then null else 'worker_lost' end,
+			       ended_at = case when action = 'tag' then null else $1::timestamptz end,
+			       token = case when action = 'tag' then null else token end,
+			       leased_until = null, poked_until = null
+			where state = 'claimed' and leased_until < clock_timestamp()
+			returning account_id, customer_id, campaign, episode, step`, now)
+		if err != nil {
+			return err
+		}
+		if swept, err = pgx.CollectRows(rows, pgx.RowToStructByPos[Key]); err != nil {
+			return err
+		}
+		for _, key := range swept {
+			if err := finish(ctx, tx, key, now); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 	if err != nil {
 		return 0, fmt.Errorf("sweep deliveries: %w", err)
 	}
-	return tag.RowsAffected(), nil
+	return int64(len(swept)), nil
 }
 
 // pokeLease is how long a job that was inserted for a delivery is believed to

@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/dunlin/dunlin/segments"
 	"github.com/dunlin/dunlin/workspace"
 )
 
@@ -45,6 +46,11 @@ func (s *Store) Start(ctx context.Context, tx pgx.Tx, name string, now time.Time
 	if err != nil {
 		return Start{}, err
 	}
+	if !d.EnrollExisting {
+		if err := membersKnown(ctx, tx, d); err != nil {
+			return Start{}, err
+		}
+	}
 	out := Start{Campaign: name, Version: version}
 	if err := tx.QueryRow(ctx, `select count(*) from dunlin.members where segment = $1`, d.Segment).Scan(&out.Members); err != nil {
 		return Start{}, fmt.Errorf("count members of %q: %w", d.Segment, err)
@@ -52,13 +58,32 @@ func (s *Store) Start(ctx context.Context, tx pgx.Tx, name string, now time.Time
 	if _, err := tx.Exec(ctx, `update dunlin.campaigns set state = 'running', started_at = $2 where name = $1`, name, now); err != nil {
 		return Start{}, fmt.Errorf("start campaign %q: %w", name, err)
 	}
-	if out.Enrolled, err = enroll(ctx, tx, d, settings, now, !d.EnrollExisting); err != nil {
+	if out.Enrolled, err = enroll(ctx, tx, d, settings, segments.Tick{At: now, Everyone: true}, !d.EnrollExisting); err != nil {
 		return Start{}, fmt.Errorf("start campaign %q: %w", name, err)
 	}
 	if !d.EnrollExisting {
 		out.Passed = out.Members
 	}
 	return out, nil
+}
+
+// membersKnown refuses to pass over the members of a segment before it is known
+// who they are: with the next tick all of them would be new (no-surprise-blast).
+func membersKnown(ctx context.Context, tx pgx.Tx, d Definition) error {
+	var known bool
+	err := tx.QueryRow(ctx, `
+		select coalesce(s.evaluated_at >= greatest(v.created_at, (select max(coalesce(a.ready_at, 'infinity')) from dunlin.accounts a)), false)
+		from dunlin.segments s join dunlin.segment_versions v using (name, version)
+		where s.name = $1`, d.Segment).Scan(&known)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return fmt.Errorf("segment %q of campaign %q: %w", d.Segment, d.Name, workspace.ErrNotFound)
+	case err != nil:
+		return fmt.Errorf("start campaign %q: %w", d.Name, err)
+	case !known:
+		return fmt.Errorf("campaign %q passes over the members of segment %q (existing: ignore), and who they are is not known yet; start it after the first sync and the next tick (dunlin tick)", d.Name, d.Segment)
+	}
+	return nil
 }
 
 // Pause makes whatever is planned in a campaign wait, and enrolls nobody.

@@ -34,12 +34,14 @@ type Config struct {
 type Store struct {
 	Config
 	mu     sync.Mutex
-	parsed map[versionKey]Definition // versions are immutable
+	parsed map[versionKey]Definition
 }
 
+// A versionKey holds the source, too: a version is immutable once it is
+// committed, and one that was rolled back gives its number to another.
 type versionKey struct {
-	name, currency string
-	version        int
+	name, currency, source string
+	version                int
 }
 
 // NewStore returns a store, or every reason why it cannot work.
@@ -151,65 +153,78 @@ func (s *Store) activeVersions(ctx context.Context, tx pgx.Tx, settings workspac
 		order by v.name, v.version`)
 }
 
+// unreadable is a stored definition that this binary does not understand, or
+// what it needs is not there: it was stored by another.
+type unreadable struct{ error }
+
+func (u unreadable) Unwrap() error { return u.error }
+
 // definition is one version of one campaign.
 func (s *Store) definition(ctx context.Context, q customers.Querier, settings workspace.Settings, name string, version int) (Definition, error) {
-	s.mu.Lock()
-	d, ok := s.parsed[versionKey{name, settings.Currency, version}]
-	s.mu.Unlock()
-	if ok {
-		return d, nil
-	}
-	list, err := s.definitions(ctx, q, settings, `select name, version, source from dunlin.campaign_versions where name = $1 and version = $2`, name, version)
+	list, err := readStored(ctx, q, `select name, version, source from dunlin.campaign_versions where name = $1 and version = $2`, name, version)
 	if err != nil {
 		return Definition{}, err
 	}
 	if len(list) == 0 {
 		return Definition{}, fmt.Errorf("campaign %q version %d: %w", name, version, workspace.ErrNotFound)
 	}
-	return list[0], nil
+	return s.parse(list[0], settings)
 }
 
+// definitions are those a query finds. One that is unreadable is left out and
+// said so: it must not hold up the others, nor the tick.
 func (s *Store) definitions(ctx context.Context, q customers.Querier, settings workspace.Settings, query string, args ...any) ([]Definition, error) {
-	rows, err := q.Query(ctx, query, args...)
+	list, err := readStored(ctx, q, query, args...)
 	if err != nil {
-		return nil, fmt.Errorf("load campaigns: %w", err)
-	}
-	type stored struct {
-		Name    string
-		Version int
-		Source  string
-	}
-	found, err := pgx.CollectRows(rows, pgx.RowToStructByPos[stored])
-	if err != nil {
-		return nil, fmt.Errorf("load campaigns: %w", err)
+		return nil, err
 	}
 	var out []Definition
-	for _, f := range found {
-		d, err := s.parse(f.Name, f.Version, f.Source, settings)
+	for _, f := range list {
+		d, err := s.parse(f, settings)
 		if err != nil {
-			return nil, err
+			s.Logger.Error("campaign not evaluated", "campaign", f.Name, "version", f.Version, "error", err)
+			continue
 		}
 		out = append(out, d)
 	}
 	return out, nil
 }
 
-func (s *Store) parse(name string, version int, source string, settings workspace.Settings) (Definition, error) {
+// A stored version as the table has it.
+type stored struct {
+	Name    string
+	Version int
+	Source  string
+}
+
+func readStored(ctx context.Context, q customers.Querier, query string, args ...any) ([]stored, error) {
+	rows, err := q.Query(ctx, query, args...)
+	if err != nil {
+		return nil, fmt.Errorf("load campaigns: %w", err)
+	}
+	list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[stored])
+	if err != nil {
+		return nil, fmt.Errorf("load campaigns: %w", err)
+	}
+	return list, nil
+}
+
+func (s *Store) parse(f stored, settings workspace.Settings) (Definition, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	key := versionKey{name, settings.Currency, version}
+	key := versionKey{f.Name, settings.Currency, f.Source, f.Version}
 	if d, ok := s.parsed[key]; ok {
 		return d, nil
 	}
-	docs, faults := workspace.Parse(fmt.Sprintf("campaign %s version %d", name, version), []byte(source))
+	docs, faults := workspace.Parse(fmt.Sprintf("campaign %s version %d", f.Name, f.Version), []byte(f.Source))
 	if len(faults) > 0 || len(docs) != 1 {
-		return Definition{}, fmt.Errorf("stored campaign %q version %d does not parse: %w", name, version, faults)
+		return Definition{}, unreadable{fmt.Errorf("stored campaign %q version %d does not parse: %w", f.Name, f.Version, faults)}
 	}
 	d, faults := Parse(docs[0], Known{Settings: settings, Stored: true})
 	if len(faults) > 0 {
-		return Definition{}, fmt.Errorf("stored campaign %q version %d: %w", name, version, faults)
+		return Definition{}, unreadable{fmt.Errorf("stored campaign %q version %d: %w", f.Name, f.Version, faults)}
 	}
-	d.Version = version
+	d.Version = f.Version
 	s.parsed[key] = d
 	return d, nil
 }

@@ -57,8 +57,8 @@ type TaskRow struct {
 	TicketID     *string    `json:"ticket"`
 }
 
-// Tasks lists the open tasks that are not snoozed at now, or all of them, the
-// one with the most money at risk first; money of several currencies is not
+// Tasks lists the open tasks that are not snoozed at now, or all of them and the
+// done ones last, the one with the most money at risk first; money of several currencies is not
 // compared, so each currency has its own order.
 func Tasks(ctx context.Context, q customers.Querier, now time.Time, all bool) ([]TaskRow, error) {
 	rows, err := q.Query(ctx, `
@@ -66,7 +66,7 @@ func Tasks(ctx context.Context, q customers.Querier, now time.Time, all bool) ([
 		       t.opened_at, t.due_at, t.snoozed_until, t.ticket_id
 		from dunlin.tasks t join dunlin.customers c using (account_id, customer_id)
 		where $2 or (t.state = 'open' and (t.snoozed_until is null or t.snoozed_until <= $1))
-		order by t.state, t.money_at_risk_currency nulls last, t.money_at_risk desc nulls last, t.due_at, t.task_id`, now, all)
+		order by t.state desc, t.money_at_risk_currency nulls last, t.money_at_risk desc nulls last, t.due_at, t.task_id`, now, all)
 	if err != nil {
 		return nil, fmt.Errorf("list tasks: %w", err)
 	}
@@ -75,7 +75,7 @@ func Tasks(ctx context.Context, q customers.Querier, now time.Time, all bool) ([
 
 // DoneTask marks a task as done.
 func DoneTask(ctx context.Context, q customers.Querier, id int64, now time.Time) error {
-	return changeTask(ctx, q, id, `update dunlin.tasks set state = 'done', done_at = $2 where task_id = $1 returning task_id`, now)
+	return changeTask(ctx, q, id, `update dunlin.tasks set state = 'done', done_at = coalesce(done_at, $2) where task_id = $1 returning task_id`, now)
 }
 
 // SnoozeTask hides a task until an instant.

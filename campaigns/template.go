@@ -52,7 +52,9 @@ func newEngine() *liquid.Engine {
 	e.RegisterFilter("date", date)
 	// What a customer wrote is escaped already.
 	e.RegisterFilter("escape", func(s string) string { return html.EscapeString(html.UnescapeString(s)) })
-	e.RegisterFilter("url_decode", func(string) (string, error) { return "", errors.New("it would undo the escaping of what customers wrote") })
+	e.RegisterFilter("url_decode", func(string) (string, error) {
+		return "", errors.New("it would undo the escaping of what customers wrote")
+	})
 	e.RegisterTag("include", func(render.Context) (string, error) {
 		return "", errors.New("a text cannot include files")
 	})

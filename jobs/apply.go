@@ -18,7 +18,9 @@ type ApplyArgs struct {
 func (ApplyArgs) Kind() string { return "apply" }
 
 // InsertOpts says where it is queued.
-func (ApplyArgs) InsertOpts() river.InsertOpts { return river.InsertOpts{Queue: queueApply, MaxAttempts: 3} }
+func (ApplyArgs) InsertOpts() river.InsertOpts {
+	return river.InsertOpts{Queue: queueApply, MaxAttempts: 3}
+}
 
 type applyWorker struct {
 	river.WorkerDefaults[ApplyArgs]

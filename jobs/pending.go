@@ -15,6 +15,7 @@ type Pending struct {
 	Due     int64      `json:"due"`     // deliveries to be decided now
 	Claimed int64      `json:"claimed"` // deliveries under way
 	NextDue *time.Time `json:"next_due"`
+	Ticked  *time.Time `json:"ticked"` // instant of the last tick
 }
 
 // None reports that nothing is left to do at the instant.
@@ -29,8 +30,9 @@ func ReadPending(ctx context.Context, q workspace.Querier, now time.Time) (Pendi
 		       (select count(*) from dunlin.changed_customers),
 		       (select count(*) from dunlin.deliveries where state = 'planned' and due_at <= $1),
 		       (select count(*) from dunlin.deliveries where state = 'claimed'),
-		       (select min(due_at) from dunlin.deliveries where state = 'planned' and due_at > $1)`, now).
-		Scan(&p.Events, &p.Changes, &p.Due, &p.Claimed, &p.NextDue)
+		       (select min(due_at) from dunlin.deliveries where state = 'planned' and due_at > $1),
+		       (select max(at) from dunlin.ticks)`, now).
+		Scan(&p.Events, &p.Changes, &p.Due, &p.Claimed, &p.NextDue, &p.Ticked)
 	if err != nil {
 		return p, fmt.Errorf("count pending work: %w", err)
 	}

@@ -54,7 +54,7 @@ func (w *tickWorker) Work(ctx context.Context, _ *river.Job[TickArgs]) error {
 // ends, and pokes for everything due at the tick's instant.
 func AfterTick(store *campaigns.Store, poker *Poker) func(context.Context, pgx.Tx, segments.Tick) error {
 	return func(ctx context.Context, tx pgx.Tx, t segments.Tick) error {
-		if _, err := store.Enroll(ctx, tx, t.At); err != nil {
+		if _, err := store.Follow(ctx, tx, t); err != nil {
 			return err
 		}
 		_, err := poker.Due(ctx, tx, t.At)

@@ -2,6 +2,7 @@ package segments
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -11,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/dunlin/dunlin/customers"
 	"github.com/dunlin/dunlin/segments/rule"
 	"github.com/dunlin/dunlin/workspace"
 )
@@ -26,13 +28,24 @@ type Ticker struct {
 	After func(ctx context.Context, tx pgx.Tx, t Tick) error
 }
 
-// A Tick is one evaluation at one instant.
+// A Tick is one evaluation at one instant. Who joined and left is in
+// dunlin.membership_log under its ID.
 type Tick struct {
-	ID           int64     `json:"tick"`
-	At           time.Time `json:"at"` // business time
+	ID           int64
+	At           time.Time // business time
 	Joined, Left int64
-	Changed      int64 // customers in changed_customers that this tick consumed
+	Moved        map[string]int64 // joins and leaves by segment, of those that had any
+
+	// Changed are the customers whose attributes changed since the last tick.
+	// When Everyone is true they were too many to name, or an hour began: what
+	// follows from a tick is then looked at for all customers.
+	Changed  []customers.Ref
+	Everyone bool
 }
+
+// maxChanged is how many changed customers a tick names; with more it looks at
+// everyone, which is then about as cheap.
+const maxChanged = 5000
 
 // errRollback makes a rehearsal leave no trace.
 var errRollback = errors.New("rehearsal")
@@ -89,15 +102,29 @@ func (t *Ticker) tick(ctx context.Context, at time.Time, rehearse bool) (Tick, e
 // consumes the news about customers.
 func (t *Ticker) begin(ctx context.Context, tx pgx.Tx, at time.Time, anyInstant bool) (Tick, error) {
 	var tick Tick
+	var last *time.Time
 	err := tx.QueryRow(ctx, `
-		with news as (delete from dunlin.changed_customers returning 1)
-		insert into dunlin.ticks (at)
-		values (case when $2 then $1 else greatest($1, (select max(at) from dunlin.ticks)) end)
-		returning tick_id, at, (select count(*) from news)`, at, anyInstant).
-		Scan(&tick.ID, &tick.At, &tick.Changed)
+		with last as (select max(at) as at from dunlin.ticks)
+		insert into dunlin.ticks (at) select case when $2 then $1 else greatest($1, last.at) end from last
+		returning tick_id, at, (select at from last)`, at, anyInstant).
+		Scan(&tick.ID, &tick.At, &last)
 	if err != nil {
 		return tick, fmt.Errorf("begin: %w", err)
 	}
+	rows, err := tx.Query(ctx, `
+		with news as (delete from dunlin.changed_customers returning account_id, customer_id)
+		select distinct account_id, customer_id from news limit $1`, maxChanged+1)
+	if err != nil {
+		return tick, fmt.Errorf("take the news: %w", err)
+	}
+	if tick.Changed, err = pgx.CollectRows(rows, pgx.RowToStructByPos[customers.Ref]); err != nil {
+		return tick, fmt.Errorf("take the news: %w", err)
+	}
+	if len(tick.Changed) > maxChanged {
+		tick.Changed, tick.Everyone = nil, true
+	}
+	newHour := last == nil || !last.Truncate(time.Hour).Equal(tick.At.Truncate(time.Hour))
+	tick.Everyone = tick.Everyone || newHour || anyInstant
 	return tick, nil
 }
 
@@ -108,24 +135,59 @@ func (t *Ticker) evaluate(ctx context.Context, tx pgx.Tx, tick *Tick, env rule.E
 	if err != nil {
 		return err
 	}
-	var sound []string
+	var ready string
+	if err := tx.QueryRow(ctx, `select coalesce(string_agg(account_id::text, ' ' order by account_id), '') from dunlin.accounts where ready_at is not null`).Scan(&ready); err != nil {
+		return fmt.Errorf("read accounts: %w", err)
+	}
+	tick.Moved = map[string]int64{}
 	for _, s := range list {
 		r, err := s.Rule(env.Currency)
 		if err != nil {
 			t.Logger.Error("segment not evaluated", "segment", s.Name, "version", s.Version, "error", err)
-			if _, err := tx.Exec(ctx, `update dunlin.segments set fault = $2 where name = $1`, s.Name, err.Error()); err != nil {
+			if _, err := tx.Exec(ctx, `update dunlin.segments set fault = $2, evaluated_as = null where name = $1`, s.Name, err.Error()); err != nil {
 				return fmt.Errorf("record fault of segment %q: %w", s.Name, err)
 			}
 			continue
 		}
-		joined, left, err := members(ctx, tx, s.Name, r, tick, env)
-		if err != nil {
+		if err := evaluateOne(ctx, tx, s.Name, r, ready, tick, env); err != nil {
 			return fmt.Errorf("segment %q: %w", s.Name, err)
 		}
-		tick.Joined, tick.Left = tick.Joined+joined, tick.Left+left
-		sound = append(sound, s.Name)
 	}
-	_, err = tx.Exec(ctx, `update dunlin.segments set evaluated_at = $1, fault = null where name = any($2)`, tick.At, sound)
+	return nil
+}
+
+// evaluateOne brings one segment up to the tick. Who is in it follows from the
+// customers' attributes, the rule with its bounds at this instant, and which
+// accounts are ready: when the last two are what they were at the last tick,
+// only changed customers can have joined or left.
+func evaluateOne(ctx context.Context, tx pgx.Tx, name string, r *rule.Rule, ready string, tick *Tick, env rule.Env) error {
+	matching, err := match(r, env)
+	if err != nil {
+		return err
+	}
+	matching = matching.Columns("c.account_id", "c.customer_id")
+	sql, args, err := matching.ToSql()
+	if err != nil {
+		return fmt.Errorf("compile: %w", err)
+	}
+	evaluatedAs := fmt.Sprintf("%x", sha256.Sum256(fmt.Appendf(nil, "%s %v %s", sql, args, ready)))
+	var same bool
+	if err := tx.QueryRow(ctx, `select coalesce(evaluated_as = $2, false) from dunlin.segments where name = $1`, name, evaluatedAs).Scan(&same); err != nil {
+		return fmt.Errorf("read the last evaluation: %w", err)
+	}
+	narrow := same && !tick.Everyone
+	if narrow && len(tick.Changed) == 0 {
+		return nil
+	}
+	joined, left, err := members(ctx, tx, name, matching, tick, narrow)
+	if err != nil {
+		return err
+	}
+	tick.Joined, tick.Left = tick.Joined+joined, tick.Left+left
+	if joined+left > 0 {
+		tick.Moved[name] = joined + left
+	}
+	_, err = tx.Exec(ctx, `update dunlin.segments set evaluated_at = $2, evaluated_as = $3, fault = null where name = $1`, name, tick.At, evaluatedAs)
 	if err != nil {
 		return fmt.Errorf("record evaluation: %w", err)
 	}
@@ -144,18 +206,21 @@ func inForce(ctx context.Context, tx pgx.Tx) ([]Stored, error) {
 	return pgx.CollectRows(rows, pgx.RowToStructByPos[Stored])
 }
 
-// members brings one segment up to the tick's instant and logs who came and
-// went.
-func members(ctx context.Context, tx pgx.Tx, name string, r *rule.Rule, tick *Tick, env rule.Env) (joined, left int64, err error) {
-	matching, err := match(r, env)
-	if err != nil {
-		return 0, 0, err
+// members makes a segment's members those that match, or does so among the
+// changed customers only, and logs who came and went.
+func members(ctx context.Context, tx pgx.Tx, name string, matching sq.SelectBuilder, tick *Tick, narrow bool) (joined, left int64, err error) {
+	among := sq.Expr("true")
+	if narrow {
+		accounts, ids := Columns(tick.Changed)
+		in := "(%s.account_id, %s.customer_id) in (select * from unnest(?::int[], ?::bigint[]))"
+		matching = matching.Where(sq.Expr(fmt.Sprintf(in, "c", "c"), accounts, ids))
+		among = sq.Expr(fmt.Sprintf(in, "m", "m"), accounts, ids)
 	}
 	sql, args, err := sq.Expr(`
 		with now_in as materialized (?),
 		gone as (
 			delete from dunlin.members m
-			where m.segment = ? and not exists (
+			where m.segment = ? and ? and not exists (
 				select from now_in n where n.account_id = m.account_id and n.customer_id = m.customer_id)
 			returning account_id, customer_id),
 		come as (
@@ -171,8 +236,7 @@ func members(ctx context.Context, tx pgx.Tx, name string, r *rule.Rule, tick *Ti
 			union all
 			select account_id, customer_id, ?, ?::bigint, 'leave', ?::timestamptz from gone)
 		select (select count(*) from come), (select count(*) from gone)`,
-		matching.Columns("c.account_id", "c.customer_id"),
-		name, name, tick.At, name, name, tick.ID, tick.At, name, tick.ID, tick.At).ToSql()
+		matching, name, among, name, tick.At, name, name, tick.ID, tick.At, name, tick.ID, tick.At).ToSql()
 	if err != nil {
 		return 0, 0, fmt.Errorf("compile: %w", err)
 	}
@@ -181,6 +245,15 @@ func members(ctx context.Context, tx pgx.Tx, name string, r *rule.Rule, tick *Ti
 	}
 	err = tx.QueryRow(ctx, sql, args...).Scan(&joined, &left)
 	return joined, left, err
+}
+
+// Columns are customers as two arrays, for unnest.
+func Columns(refs []customers.Ref) (accounts []int, ids []int64) {
+	accounts, ids = make([]int, len(refs)), make([]int64, len(refs))
+	for i, r := range refs {
+		accounts[i], ids[i] = r.Account, r.Customer
+	}
+	return accounts, ids
 }
 
 // LastTick is the instant of the newest tick; zero before the first.

@@ -57,7 +57,9 @@ func (m *Mapping) add(f Fault) { *m.faults = append(*m.faults, f) }
 
 // find returns the value node of a key, and remembers that the key is known.
 func (m *Mapping) find(key string) *yaml.Node {
-	m.asked = append(m.asked, key)
+	if !slices.Contains(m.asked, key) {
+		m.asked = append(m.asked, key)
+	}
 	for i := 0; i+1 < len(m.node.Content); i += 2 {
 		if m.node.Content[i].Value == key {
 			return m.node.Content[i+1]

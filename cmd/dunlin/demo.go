@@ -80,7 +80,6 @@ type demo struct {
 	product *product
 	serving context.CancelFunc
 	served  []chan error
-	started []time.Time // of campaigns
 }
 
 // build starts the sandbox's servers, a private Postgres with an empty database,
@@ -112,7 +111,7 @@ func (c demoCmd) build(ctx context.Context, a *app) (*demo, error) {
 		},
 		// Virtual time stands still while there is work, so the demo itself asks
 		// for ticks, once everything of an instant has arrived.
-		TickEvery: -1, SweepEvery: -1, PollEvery: 20 * time.Millisecond,
+		TickEvery: -1, SweepEvery: -1, PollEvery: 100 * time.Millisecond,
 	})
 	if err != nil {
 		return nil, errors.Join(err, d.close(ctx))
@@ -293,35 +292,33 @@ func (d *demo) step(ctx context.Context, limit time.Time) (sandbox.Happened, err
 	return happened, d.settle(ctx)
 }
 
-// settle waits until stored events are applied, asks for a tick at this instant,
-// and waits until nothing is left to do.
+// settle waits until stored events are applied, asks for one tick at this
+// instant, and waits until nothing is left to do.
 func (d *demo) settle(ctx context.Context) error {
 	now := d.world.Now()
-	if err := d.wait(ctx, now, func(p jobs.Pending, _ time.Time) bool { return p.Events == 0 }); err != nil {
+	if err := d.wait(ctx, now, func(p jobs.Pending) bool { return p.Events == 0 }); err != nil {
 		return err
 	}
 	err := pgx.BeginFunc(ctx, d.db.Pool, func(tx pgx.Tx) error { return d.product.poker.Tick(ctx, tx) })
 	if err != nil {
 		return err
 	}
-	return d.wait(ctx, now, func(p jobs.Pending, tick time.Time) bool { return p.None() && !tick.Before(now) })
+	return d.wait(ctx, now, func(p jobs.Pending) bool { return p.None() && p.Ticked != nil && !p.Ticked.Before(now) })
 }
 
-// wait polls our tables until they are as wanted. When nothing moves it sweeps,
-// as the clock on the wall would make dunlin up do.
-func (d *demo) wait(ctx context.Context, now time.Time, wanted func(jobs.Pending, time.Time) bool) error {
-	const sweepAfter, patience = 2 * time.Second, 2 * time.Minute
+// wait polls our tables until they are as wanted. When nothing comes of it for a
+// while it sweeps, as the clock on the wall would make dunlin up do, and waits
+// for the sweep to end: a job left over must not run while the next events are
+// still arriving, or two runs of one seed would differ.
+func (d *demo) wait(ctx context.Context, now time.Time, wanted func(jobs.Pending) bool) error {
+	const sweepAfter, patience = 5 * time.Second, 3 * time.Minute
 	start := time.Now()
 	for swept := start; ; {
 		pending, err := jobs.ReadPending(ctx, d.db.Pool, now)
 		if err != nil {
 			return err
 		}
-		tick, err := segments.LastTick(ctx, d.db.Pool)
-		if err != nil {
-			return err
-		}
-		if wanted(pending, tick) {
+		if wanted(pending) {
 			return nil
 		}
 		if time.Since(start) > patience {
@@ -329,15 +326,24 @@ func (d *demo) wait(ctx context.Context, now time.Time, wanted func(jobs.Pending
 				pending.Events, pending.Changes, pending.Due, pending.Claimed)
 		}
 		if time.Since(swept) > sweepAfter {
-			swept = time.Now()
-			if err := d.product.pokeAll(ctx); err != nil {
+			if err := d.sweep(ctx); err != nil {
 				return err
 			}
+			swept = time.Now()
 		}
-		if err := sleep(ctx, 2*time.Millisecond); err != nil {
+		if err := sleep(ctx, 3*time.Millisecond); err != nil {
 			return err
 		}
 	}
+}
+
+// sweep asks for a sweep and waits until no sweep is left.
+func (d *demo) sweep(ctx context.Context) error {
+	err := pgx.BeginFunc(ctx, d.db.Pool, func(tx pgx.Tx) error { return d.product.poker.Sweep(ctx, tx) })
+	for left := true; left && err == nil; err = errors.Join(err, sleep(ctx, 20*time.Millisecond)) {
+		err = d.db.QueryRow(ctx, `select exists (select from river.river_job where kind = 'sweep' and state in ('available', 'running', 'retryable', 'scheduled'))`).Scan(&left)
+	}
+	return err
 }
 
 // until lives to an instant, with a line of progress for each day.

@@ -36,7 +36,6 @@ func isPostgres(pid int) bool {
 		name, rest, ok := strings.Cut(string(stat), ") ")
 		return ok && !strings.HasPrefix(rest, "Z") && namesPostgres(name)
 	}
-	//nolint:noctx // it answers at once
 	out, err := exec.Command("ps", "-o", "stat=,comm=", "-p", strconv.Itoa(pid)).Output()
 	if err != nil {
 		return false

@@ -160,7 +160,8 @@ func (s server) launchOnce(ctx context.Context, deadline time.Time) error {
 	if err != nil {
 		return err
 	}
-	cmd := exec.Command(filepath.Join(s.bin, "postgres"), s.options...) //nolint:noctx // the server outlives the context of its start
+	// Not CommandContext: the server outlives the context of its start.
+	cmd := exec.Command(filepath.Join(s.bin, "postgres"), s.options...)
 	cmd.Dir, cmd.Env, cmd.SysProcAttr = s.paths.dir, environment(s.paths.dir), s.owner.sysProcAttr(true)
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {

@@ -1,0 +1,341 @@
+package campaigns
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/dunlin/dunlin/customers"
+	"github.com/dunlin/dunlin/internal/pgtest"
+	"github.com/dunlin/dunlin/segments"
+	"github.com/dunlin/dunlin/workspace"
+)
+
+// noon is a Monday, in nobody's quiet hours.
+var noon = time.Date(2026, time.March, 2, 12, 0, 0, 0, time.UTC)
+
+const day = 24 * time.Hour
+
+// A world is a store on a database of its own, with one account that is ready
+// and two segments: owing (delinquent) and carded (with a card).
+type world struct {
+	t       testing.TB
+	pool    *pgxpool.Pool
+	store   *Store
+	account int
+}
+
+const settingsUTC = "kind: workspace\nzone: UTC\ncurrency: usd\nquiet_hours: {from: \"21:00\", to: \"08:00\"}\nintercom: {sender: admin:7}\nteams: {billing: \"8202\"}\n"
+
+func newWorld(t testing.TB) *world {
+	t.Helper()
+	w := &world{t: t, pool: pgtest.New(t)}
+	w.store = w.newStore(false)
+	w.row(&w.account, `insert into dunlin.accounts (name, created_at, mirrored_at, ready_at) values ('main', $1, $1, $1) returning account_id`, noon.Add(-day))
+	w.settings(settingsUTC)
+	w.segment("owing", "delinquent and not deleted")
+	w.segment("carded", "card_expires_at is set")
+	w.exec(`update dunlin.segments set evaluated_at = $1`, noon)
+	return w
+}
+
+func (w *world) newStore(dryRun bool) *Store {
+	w.t.Helper()
+	s, err := NewStore(Config{Pool: w.pool, DryRun: dryRun, Contact: readContact, Unapplied: readUnapplied})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return s
+}
+
+// readContact locks the links of a person, in one order, and reads the one of
+// the customer.
+func readContact(ctx context.Context, tx pgx.Tx, ref customers.Ref) (Contact, error) {
+	var c Contact
+	rows, err := tx.Query(ctx, `
+		select customer_id, state, coalesce(contact_id, ''), coalesce(role, ''), coalesce(email, ''), coalesce(opted_out, ''),
+		       coalesce(timezone, ''), coalesce(country, ''), checked_at
+		from dunlin.links l
+		where (account_id = $1 and customer_id = $2)
+		   or contact_id = (select contact_id from dunlin.links where account_id = $1 and customer_id = $2)
+		order by account_id, customer_id for update`, ref.Account, ref.Customer)
+	if err != nil {
+		return c, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id int64
+		var x Contact
+		if err := rows.Scan(&id, &x.State, &x.ID, &x.Role, &x.Email, &x.OptOut, &x.Place.Zone, &x.Place.LocationCountry, &x.Checked); err != nil {
+			return c, err
+		}
+		if id == ref.Customer {
+			c = x
+		}
+	}
+	return c, rows.Err()
+}
+
+func readUnapplied(ctx context.Context, tx pgx.Tx, account int, stripeID string) (waits bool, err error) {
+	err = tx.QueryRow(ctx, `
+		select exists (select from dunlin.stripe_events where account_id = $1 and customer = $2 and state = 'stored')`, account, stripeID).Scan(&waits)
+	return waits, err
+}
+
+func (w *world) exec(sql string, args ...any) int64 {
+	w.t.Helper()
+	tag, err := w.pool.Exec(w.t.Context(), sql, args...)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return tag.RowsAffected()
+}
+
+func (w *world) row(into any, sql string, args ...any) {
+	w.t.Helper()
+	if err := w.pool.QueryRow(w.t.Context(), sql, args...).Scan(into); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) tx(f func(pgx.Tx) error) {
+	w.t.Helper()
+	if err := pgx.BeginFunc(w.t.Context(), w.pool, f); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func document(t testing.TB, source string) workspace.Document {
+	t.Helper()
+	docs, faults := workspace.Parse("test", []byte(source))
+	if len(faults) > 0 || len(docs) != 1 {
+		t.Fatalf("%d documents\n%s", len(docs), faults.Explain())
+	}
+	return docs[0]
+}
+
+func (w *world) settings(source string) {
+	w.t.Helper()
+	w.tx(func(tx pgx.Tx) error {
+		_, err := workspace.Save(w.t.Context(), tx, document(w.t, source), noon)
+		return err
+	})
+}
+
+func (w *world) segment(name, rule string) {
+	w.t.Helper()
+	s, faults := segments.Parse(document(w.t, fmt.Sprintf("kind: segment\nname: %s\nrule: %s\n", name, rule)), "usd")
+	if len(faults) > 0 {
+		w.t.Fatal(faults.Explain())
+	}
+	w.tx(func(tx pgx.Tx) error {
+		_, err := segments.Save(w.t.Context(), tx, s, noon)
+		return err
+	})
+}
+
+// campaign stores a definition: head are its keys but for the name, steps one
+// line each, in flow style.
+func (w *world) campaign(name, head string, steps ...string) bool {
+	w.t.Helper()
+	var stored bool
+	w.tx(func(tx pgx.Tx) (err error) {
+		stored, err = w.saveCampaign(tx, name, head, steps...)
+		return err
+	})
+	return stored
+}
+
+func (w *world) saveCampaign(tx pgx.Tx, name, head string, steps ...string) (bool, error) {
+	w.t.Helper()
+	doc := document(w.t, "kind: campaign\nname: "+name+"\n"+head+"\nsteps:\n  - "+strings.Join(steps, "\n  - ")+"\n")
+	settings, err := workspace.Load(w.t.Context(), tx)
+	if err != nil {
+		return false, err
+	}
+	if _, faults := Parse(doc, Known{Segments: []string{"owing", "carded", "all"}, Settings: settings}); len(faults) > 0 {
+		w.t.Fatal(faults.Explain())
+	}
+	return Save(w.t.Context(), tx, doc, noon)
+}
+
+const (
+	onEntry = "segment: owing\nepisode: entry\nexisting: enroll"
+	onCard  = "segment: carded\nepisode: card\nexisting: enroll\nanchor: card_expires_at"
+	nudge   = `{name: nudge, at: 0 days, message: {channel: inapp, body: 'Hi {{ customer.name }}'}}`
+	call    = `{name: call, at: 0 days, task: {title: 'Call {{ customer.name }}', body: b, team: billing, due: 1 day}}`
+	mark    = `{name: mark, at: 0 days, tag: marked}`
+)
+
+func (w *world) start(name string, at time.Time) Start {
+	w.t.Helper()
+	var out Start
+	w.tx(func(tx pgx.Tx) (err error) {
+		out, err = w.store.Start(w.t.Context(), tx, name, at)
+		return err
+	})
+	return out
+}
+
+func (w *world) enroll(at time.Time) int64 {
+	w.t.Helper()
+	var n int64
+	w.tx(func(tx pgx.Tx) (err error) {
+		n, err = w.store.Enroll(w.t.Context(), tx, at)
+		return err
+	})
+	return n
+}
+
+// customer inserts somebody who owes us, with columns set besides.
+func (w *world) customer(name string, columns map[string]any) int64 {
+	w.t.Helper()
+	all := map[string]any{
+		"account_id": w.account, "stripe_id": "cus_" + name, "name": name, "first_name": name, "email": name + "@example.com", "country": "GB",
+		"delinquent": true, "subscription_status": "active", "projected_at": noon,
+	}
+	maps.Copy(all, columns)
+	var names, marks []string
+	var args []any
+	for i, c := range slices.Sorted(maps.Keys(all)) {
+		names, marks, args = append(names, c), append(marks, fmt.Sprintf("$%d", i+1)), append(args, all[c])
+	}
+	var id int64
+	w.row(&id, `insert into dunlin.customers (`+strings.Join(names, ", ")+`) values (`+strings.Join(marks, ", ")+`) returning customer_id`, args...)
+	return id
+}
+
+// date makes a date column's value.
+func date26(month time.Month, d int) time.Time { return time.Date(2026, month, d, 0, 0, 0, 0, time.UTC) }
+
+func (w *world) join(id int64, segment string, at time.Time) {
+	w.t.Helper()
+	w.exec(`insert into dunlin.members values ($1, $2, $3, $4)`, w.account, id, segment, at)
+}
+
+func (w *world) leave(id int64, segment string) {
+	w.t.Helper()
+	w.exec(`delete from dunlin.members where customer_id = $1 and segment = $2`, id, segment)
+}
+
+// link makes the customer a contact of Intercom, asked just now.
+func (w *world) link(id int64, contact string, at time.Time) {
+	w.t.Helper()
+	w.exec(`
+		insert into dunlin.links (account_id, customer_id, state, contact_id, role, email, checked_at) values ($1, $2, 'linked', $3, 'user', 'x@example.com', $4)
+		on conflict (account_id, customer_id) do update set state = 'linked', contact_id = excluded.contact_id, checked_at = excluded.checked_at`, w.account, id, contact, at)
+}
+
+// rows are the deliveries of a customer, one line each: step, state, reason and
+// when it is due, from noon.
+func (w *world) rows(id int64) []string {
+	w.t.Helper()
+	found, err := w.pool.Query(w.t.Context(), `
+		select e.campaign || '/' || d.step, d.state, coalesce(d.reason, '-'), d.due_at from dunlin.deliveries d
+		join dunlin.enrollments e using (account_id, customer_id, campaign, episode)
+		where d.customer_id = $1 order by e.enrolled_at, e.episode, e.campaign, d.due_at, d.step`, id)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	lines, err := pgx.CollectRows(found, func(r pgx.CollectableRow) (string, error) {
+		var step, state, reason string
+		var due time.Time
+		err := r.Scan(&step, &state, &reason, &due)
+		return fmt.Sprintf("%s %s %s %s", step, state, reason, due.Sub(noon)), err
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return lines
+}
+
+// enrollments are those of a customer: episode, version, state and reason.
+func (w *world) enrollments(id int64) []string {
+	w.t.Helper()
+	found, err := w.pool.Query(w.t.Context(), `
+		select campaign || ' [' || episode || '] v' || version || ' ' || state || ' ' || coalesce(reason, '-')
+		from dunlin.enrollments where customer_id = $1 order by enrolled_at, campaign, episode`, id)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	lines, err := pgx.CollectRows(found, pgx.RowTo[string])
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return lines
+}
+
+// dump is everything in the tables of this room.
+func (w *world) dump() string {
+	w.t.Helper()
+	var s string
+	w.row(&s, `
+		select coalesce((select string_agg(e::text, E'\n' order by e::text) from dunlin.enrollments e), '') || E'\n' ||
+		       coalesce((select string_agg(d::text, E'\n' order by d::text) from dunlin.deliveries d), '') || E'\n' ||
+		       coalesce((select string_agg(t::text, E'\n' order by t::text) from dunlin.tasks t), '')`)
+	return s
+}
+
+// key is the delivery of a step of a customer's newest enrollment.
+func (w *world) key(id int64, campaign, step string) Key {
+	w.t.Helper()
+	k := Key{Account: w.account, Customer: id, Campaign: campaign, Step: step}
+	w.row(&k.Episode, `select episode from dunlin.enrollments where customer_id = $1 and campaign = $2 order by enrolled_at desc, episode desc limit 1`, id, campaign)
+	return k
+}
+
+// delivery is a row as the list shows it.
+func (w *world) delivery(k Key) Delivery {
+	w.t.Helper()
+	all, err := Deliveries(w.t.Context(), w.pool, DeliveryFilter{Campaign: k.Campaign, Limit: 1000})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	var stripe string
+	w.row(&stripe, `select stripe_id from dunlin.customers where customer_id = $1`, k.Customer)
+	for _, d := range all {
+		if d.StripeID == stripe && d.Episode == k.Episode && d.Step == k.Step {
+			return d
+		}
+	}
+	w.t.Fatalf("no delivery %+v", k)
+	return Delivery{}
+}
+
+// wantDelivery compares state and reason, "-" for none.
+func (w *world) wantDelivery(k Key, want string) {
+	w.t.Helper()
+	d := w.delivery(k)
+	got := d.State + " -"
+	if d.Reason != nil {
+		got = d.State + " " + *d.Reason
+	}
+	if got != want {
+		w.t.Errorf("%s of %s\n got %s\nwant %s", k.Step, k.Campaign, got, want)
+	}
+}
+
+func (w *world) claim(k Key, at time.Time) (Claim, bool) {
+	w.t.Helper()
+	c, ok, err := w.store.Claim(w.t.Context(), k, at)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return c, ok
+}
+
+func (w *world) record(c Claim, o Outcome, at time.Time) bool {
+	w.t.Helper()
+	written, err := w.store.Record(w.t.Context(), c, o, at)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return written
+}

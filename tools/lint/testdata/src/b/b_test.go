@@ -1,0 +1,10 @@
+package b
+
+import (
+	"os"
+	"testing"
+)
+
+func TestLose(t *testing.T) {
+	os.Chdir("/")
+}

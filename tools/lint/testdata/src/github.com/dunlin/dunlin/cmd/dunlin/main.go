@@ -1,0 +1,8 @@
+package main
+
+import "time"
+
+func main() {
+	_ = time.Now()
+	time.Sleep(1) // want `time.Sleep: wait`
+}
