@@ -111,8 +111,9 @@ type situated struct {
 }
 
 // situation reads everything a decision depends on. Under lock, the person's
-// rows come first and the delivery's second, so that all claims of one person
-// queue up behind each other. due is false when there is nothing to decide.
+// rows come first, so that all claims of one person queue up behind each other;
+// then the enrollment's, before its deliveries', as in a tick, so that neither
+// waits for what the other holds. due is false when there is nothing to decide.
 func (s *Store) situation(ctx context.Context, tx pgx.Tx, key Key, now time.Time, lock bool) (x situated, due bool, err error) {
 	ref := customers.Ref{Account: key.Account, Customer: key.Customer}
 	contact, err := s.Contact(ctx, tx, ref)
@@ -122,6 +123,13 @@ func (s *Store) situation(ctx context.Context, tx pgx.Tx, key Key, now time.Time
 	forUpdate := ""
 	if lock {
 		forUpdate = "for update of d"
+		_, err := tx.Exec(ctx, `
+			select from dunlin.enrollments
+			where account_id = @account and customer_id = @customer and campaign = @campaign and episode = @episode
+			for update`, key.argsWithoutStep())
+		if err != nil {
+			return x, false, fmt.Errorf("lock enrollment: %w", err)
+		}
 	}
 	var version int
 	var state, campaign State

@@ -54,8 +54,9 @@ const (
 // How long a named wait lasts before it is decided again, when nothing better
 // is known. Whoever ends the wait (a resume, a tick) asks earlier.
 const (
-	recheckSoon = time.Minute
-	recheckSlow = time.Hour
+	recheckSoon    = time.Minute
+	recheckSlow    = time.Hour
+	recheckContact = 12 * time.Hour // somebody has to appear at Intercom, or to be merged
 )
 
 // contactFresh is how old what we know of a contact may be when a message is
@@ -138,9 +139,9 @@ func Decide(s Situation) Decision {
 	case s.Contact.State == "" || s.Now.Sub(s.Contact.Checked) > contactFresh:
 		return s.wait(ContactStale, s.Now.Add(recheckSoon))
 	case s.Contact.State == "none":
-		return s.wait(NoContact, s.Now.Add(recheckSlow))
+		return s.wait(NoContact, s.Now.Add(recheckContact))
 	case s.Contact.State == "ambiguous":
-		return s.wait(AmbiguousContact, s.Now.Add(recheckSlow))
+		return s.wait(AmbiguousContact, s.Now.Add(recheckContact))
 	case s.testOnly():
 		return s.wait(TestOnly, s.Now.Add(recheckSlow))
 	case s.Step.Action == Tag:

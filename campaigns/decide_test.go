@@ -52,7 +52,7 @@ var obstacles = []struct {
 	{Stopped, Wait, time.Hour, true, true, func(s *Situation) { s.Stopped = true }},
 	{Paused, Wait, time.Hour, true, true, func(s *Situation) { s.Paused = true }},
 	{ContactStale, Wait, time.Minute, false, true, func(s *Situation) { s.Contact.Checked = s.Now.Add(-contactFresh - time.Second) }},
-	{NoContact, Wait, time.Hour, false, true, func(s *Situation) { s.Contact.State = "none" }},
+	{NoContact, Wait, 12 * time.Hour, false, true, func(s *Situation) { s.Contact.State = "none" }},
 	{TestOnly, Wait, time.Hour, false, true, func(s *Situation) { s.Settings.TestContacts = []string{"b@example.com"} }},
 	{OptedOut, Skip, 0, false, false, func(s *Situation) { s.Contact.OptOut = "tag quiet" }},
 	{QuietNow, Wait, 10 * time.Hour, false, false, func(s *Situation) { s.Settings.Quiet = workspace.QuietSpan{From: 11 * 60, To: 22 * 60} }},
@@ -118,7 +118,7 @@ func TestDecide_cases(t *testing.T) {
 		{"a task expires as such", Task, func(s *Situation) { s.Expires, s.Contact.State = &s.Now, "none" }, Decision{Verdict: Skip, Reason: Expired}},
 		{"a nanosecond before it expires", Message, func(s *Situation) { at := s.Now.Add(1); s.Expires = &at }, Decision{Verdict: Send}},
 		{"due at this very instant", Message, func(s *Situation) { s.Scheduled = &s.Now }, Decision{Verdict: Send}},
-		{"ambiguous", Message, func(s *Situation) { s.Contact.State = "ambiguous" }, Decision{Wait, AmbiguousContact, clear(Message).Now.Add(time.Hour)}},
+		{"ambiguous", Message, func(s *Situation) { s.Contact.State = "ambiguous" }, Decision{Wait, AmbiguousContact, clear(Message).Now.Add(12 * time.Hour)}},
 		{"a task needs no contact", Task, func(s *Situation) { s.Contact = Contact{} }, Decision{Verdict: Send}},
 		{"a task at night", Task, func(s *Situation) { s.Settings.Quiet = workspace.QuietSpan{From: 1, To: 0} }, Decision{Verdict: Send}},
 		{"a tag at night, for who opted out", Tag, func(s *Situation) {
@@ -128,7 +128,9 @@ func TestDecide_cases(t *testing.T) {
 		{"never asked", Message, func(s *Situation) { s.Contact = Contact{} }, Decision{Wait, ContactStale, clear(Message).Now.Add(time.Minute)}},
 		{"exactly fresh", Message, func(s *Situation) { s.Contact.Checked = s.Now.Add(-contactFresh) }, Decision{Verdict: Send}},
 		{"a test contact by id, in any case", Message, func(s *Situation) { s.Settings.TestContacts = []string{"c1"} }, Decision{Verdict: Send}},
-		{"a test contact by address", Message, func(s *Situation) { s.Settings.TestContacts, s.Contact.Email = []string{"a@example.com"}, "A@Example.com" }, Decision{Verdict: Send}},
+		{"a test contact by address", Message, func(s *Situation) {
+			s.Settings.TestContacts, s.Contact.Email = []string{"a@example.com"}, "A@Example.com"
+		}, Decision{Verdict: Send}},
 		{"zone unknown, narrow, at noon", Message, func(s *Situation) { s.Contact.Place = Place{} }, Decision{Verdict: Send}},
 		{"zone unknown, narrow, at ten", Message, func(s *Situation) { s.Contact.Place = Place{}; s.Now = s.Now.Add(-time.Minute); s.Scheduled = &s.Now }, Decision{Wait, QuietNow, clear(Message).Now}},
 		{"zone unknown, hold", Message, func(s *Situation) { s.Contact.Place, s.Settings.HoldUnknownZone = Place{}, true }, Decision{Wait, ZoneUnknown, clear(Message).Now.Add(time.Hour)}},

@@ -201,7 +201,9 @@ func end(ctx context.Context, tx pgx.Tx, d Definition, t segments.Tick) error {
 			join dunlin.customers c using (account_id, customer_id)
 			left join dunlin.members m on m.account_id = e.account_id and m.customer_id = e.customer_id and m.segment = @segment
 			where e.campaign = @campaign and e.state = 'active' and e.version = @version and `+amongSQL(t, "e")+`
-			  and (m.customer_id is null or (@by_card and e.episode is distinct from `+episodeSQL(Episode{Kind: EpisodeCard})+`))),
+			  and (m.customer_id is null or (@by_card and e.episode is distinct from `+episodeSQL(Episode{Kind: EpisodeCard})+`))
+			order by e.account_id, e.customer_id, e.episode
+			for update of e),
 		ended as (
 			update dunlin.enrollments e set state = 'exited', reason = o.reason, ended_at = @at
 			from over o
@@ -235,12 +237,9 @@ const stepsSQL = `unnest(@steps::text[], @actions::text[], @offsets::interval[],
 // reschedule moves planned deliveries with their anchor, when the attribute
 // they count from has changed or has come into being. As at enrollment, of the
 // steps whose time has passed by that only the latest is kept.
-func reschedule(ctx context.Context, tx pgx.Tx, d Definition, settings workspace.Settings, at time.Time) error {
-	if d.Anchor == "" {
-		return nil
-	}
+func reschedule(ctx context.Context, tx pgx.Tx, d Definition, settings workspace.Settings, t segments.Tick) error {
 	args := pgx.NamedArgs{
-		"campaign": d.Name, "version": d.Version, "zone": settings.Zone.String(), "at": at,
+		"campaign": d.Name, "version": d.Version, "segment": d.Segment, "zone": settings.Zone.String(), "at": t.At,
 		"superseded": Superseded, "reentry": ReentryWait,
 	}
 	addSteps(args, d)
@@ -252,23 +251,28 @@ func reschedule(ctx context.Context, tx pgx.Tx, d Definition, settings workspace
 			join dunlin.customers c using (account_id, customer_id)
 			join dunlin.deliveries x using (account_id, customer_id, campaign, episode)
 			join `+stepsSQL+` using (step)
-			where e.campaign = @campaign and e.version = @version and e.state = 'active' and x.state = 'planned'
+			where e.campaign = @campaign and e.version = @version and e.state = 'active' and x.state = 'planned' and `+amongSQL(t, "e")+`
 			  and c.`+pgx.Identifier{d.Anchor}.Sanitize()+` is not null),
 		moved as (
 			select *, greatest(own_time, starts_at) as scheduled_at,
 			       bool_or(was is distinct from greatest(own_time, starts_at)) over enrollment as moves,
 			       coalesce(own_time <= @at::timestamptz and own_time < max(own_time) filter (where own_time <= @at::timestamptz) over enrollment, false) as late
 			from timed
-			window enrollment as (partition by account_id, customer_id, episode))
+			window enrollment as (partition by account_id, customer_id, episode)),
+		locked as (
+			select e.account_id, e.customer_id, e.episode from dunlin.enrollments e
+			where e.campaign = @campaign and (e.account_id, e.customer_id, e.episode) in (select account_id, customer_id, episode from moved where moves)
+			order by e.account_id, e.customer_id, e.episode
+			for update of e)
 		update dunlin.deliveries x set
 		       state = case when late then 'skipped' else 'planned' end,
 		       reason = case when late then @superseded::text when starts_at > @at::timestamptz then @reentry::text end,
 		       scheduled_at = m.scheduled_at, due_at = m.scheduled_at, expires_at = m.scheduled_at + m.expires,
 		       ended_at = case when late then @at::timestamptz end, poked_until = null
-		from moved m
+		from moved m join locked using (account_id, customer_id, episode)
 		where x.account_id = m.account_id and x.customer_id = m.customer_id and x.campaign = @campaign and x.episode = m.episode
 		  and x.step = m.step and x.state = 'planned'
-		  and (m.was is distinct from m.scheduled_at or m.moves and m.late)`, args)
+		  and (m.was is distinct from m.scheduled_at or m.late)`, amongArgs(t, args))
 	if err != nil {
 		return fmt.Errorf("follow the anchor: %w", err)
 	}

@@ -1,8 +1,10 @@
 package campaigns
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -159,6 +161,9 @@ func (s *Store) Sweep(ctx context.Context, now time.Time) (int64, error) {
 		if swept, err = pgx.CollectRows(rows, pgx.RowToStructByPos[Key]); err != nil {
 			return err
 		}
+		slices.SortFunc(swept, func(a, b Key) int { // in the order in which a tick takes them
+			return cmp.Or(cmp.Compare(a.Campaign, b.Campaign), cmp.Compare(a.Account, b.Account), cmp.Compare(a.Customer, b.Customer), cmp.Compare(a.Episode, b.Episode))
+		})
 		for _, key := range swept {
 			if err := finish(ctx, tx, key, now); err != nil {
 				return err

@@ -72,7 +72,8 @@ func (s *Store) Start(ctx context.Context, tx pgx.Tx, name string, now time.Time
 func membersKnown(ctx context.Context, tx pgx.Tx, d Definition) error {
 	var known bool
 	err := tx.QueryRow(ctx, `
-		select coalesce(s.evaluated_at >= greatest(v.created_at, (select max(coalesce(a.ready_at, 'infinity')) from dunlin.accounts a)), false)
+		select coalesce(s.evaluated_at is not null and s.fault is null
+		                and (select max(t.at) from dunlin.ticks t) >= greatest(v.created_at, (select max(coalesce(a.ready_at, 'infinity')) from dunlin.accounts a)), false)
 		from dunlin.segments s join dunlin.segment_versions v using (name, version)
 		where s.name = $1`, d.Segment).Scan(&known)
 	switch {

@@ -104,7 +104,7 @@ func TestNewTemplate_refuses(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ name, source, want string }{
 		{"too long", strings.Repeat("x", maxTemplate+1), "longer than 64 KiB"},
-		{"too long when filled in", strings.Repeat(`{{ customer.name | append: "` + strings.Repeat("x", 1000) + `" | replace: "x", "xxx" }}`, 40), "longer than 64 KiB"},
+		{"too long when filled in", strings.Repeat(`{{ customer.name | append: "`+strings.Repeat("x", 1000)+`" | replace: "x", "xxx" }}`, 40), "longer than 64 KiB"},
 		{"counting", `{% for i in (1..100000000) %}{% endfor %}`, "cannot count"},
 		{"counting in a variable", `{% assign r = (1..100000000) %}`, "cannot count"},
 		{"tablerow", `{% tablerow i in (1..100000000) %}x{% endtablerow %}`, "cannot count"},

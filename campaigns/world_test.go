@@ -43,6 +43,7 @@ func newWorld(t testing.TB) *world {
 	w.segment("owing", "delinquent and not deleted")
 	w.segment("carded", "card_expires_at is set")
 	w.exec(`update dunlin.segments set evaluated_at = $1`, noon)
+	w.exec(`insert into dunlin.ticks (at, finished_at) values ($1, $1)`, noon)
 	return w
 }
 
@@ -213,7 +214,9 @@ func (w *world) customer(name string, columns map[string]any) int64 {
 }
 
 // date makes a date column's value.
-func date26(month time.Month, d int) time.Time { return time.Date(2026, month, d, 0, 0, 0, 0, time.UTC) }
+func date26(month time.Month, d int) time.Time {
+	return time.Date(2026, month, d, 0, 0, 0, 0, time.UTC)
+}
 
 func (w *world) join(id int64, segment string, at time.Time) {
 	w.t.Helper()

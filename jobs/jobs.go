@@ -161,7 +161,11 @@ type Poker struct{ client *river.Client[pgx.Tx] }
 
 // NewPoker returns a Poker.
 func NewPoker(pool *pgxpool.Pool) (*Poker, error) {
-	client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{Schema: Schema, Logger: slog.New(slog.DiscardHandler)})
+	// A client notifies a queue at most once in a FetchCooldown; what it leaves
+	// out is found by the next poll. Pokes are few, so each may notify.
+	client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{
+		Schema: Schema, Logger: slog.New(slog.DiscardHandler), FetchCooldown: time.Millisecond,
+	})
 	if err != nil {
 		return nil, fmt.Errorf("set up jobs: %w", err)
 	}

@@ -18,8 +18,8 @@ func (c *Clock) Now() time.Time { return time.Unix(0, c.nanos.Load()).UTC() }
 func (c *Clock) set(t time.Time) { c.nanos.Store(t.UnixNano()) }
 
 // step is the grid of the merchant's life: whatever happens, happens at :00,
-// :15, :30 or :45, so that a driver who jumps from event to event jumps few times.
-const step int64 = 15 * 60
+// or :30, so that a driver who jumps from event to event jumps few times.
+const step int64 = 30 * 60
 
 const (
 	hour int64 = 3600

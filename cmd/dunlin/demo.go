@@ -77,6 +77,7 @@ type demo struct {
 	*app
 	world   *sandbox.Sandbox
 	db      *database
+	lock    *pgx.Conn // holds other demos off
 	product *product
 	serving context.CancelFunc
 	served  []chan error
@@ -100,7 +101,7 @@ func (c demoCmd) build(ctx context.Context, a *app) (*demo, error) {
 	if err != nil {
 		return nil, err
 	}
-	if d.db, err = emptyDatabase(ctx, a.logger); err != nil {
+	if d.db, d.lock, err = emptyDatabase(ctx, a.logger); err != nil {
 		return nil, err
 	}
 	d.product, err = wire(ctx, wiring{
@@ -145,6 +146,9 @@ func (d *demo) close(ctx context.Context) error {
 	for _, done := range d.served {
 		errs = append(errs, <-done)
 	}
+	if d.lock != nil {
+		errs = append(errs, d.lock.Close(context.WithoutCancel(ctx)))
+	}
 	if d.db != nil {
 		errs = append(errs, d.db.Close())
 	}
@@ -152,42 +156,52 @@ func (d *demo) close(ctx context.Context) error {
 }
 
 // emptyDatabase makes the demo's own database anew on the private Postgres,
-// whatever DATABASE_URL says: a demo must not touch anything real.
-func emptyDatabase(ctx context.Context, logger *slog.Logger) (*database, error) {
+// whatever DATABASE_URL says: a demo must not touch anything real. The lock it
+// returns holds other demos off until it is closed.
+func emptyDatabase(ctx context.Context, logger *slog.Logger) (*database, *pgx.Conn, error) {
 	const name = "dunlin_demo"
 	cluster, err := pgdev.Start(ctx, pgdev.Config{Logger: logger})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	db := &database{private: cluster}
-	err = recreate(ctx, cluster.URL("postgres"), name)
+	lock, err := recreate(ctx, cluster.URL("postgres"), name)
 	if err == nil {
 		err = db.connect(ctx, cluster.URL(name), logger)
 	}
 	if err != nil {
-		return nil, errors.Join(err, db.Close())
+		return nil, nil, errors.Join(err, db.Close())
 	}
-	return db, nil
+	return db, lock, nil
 }
 
-func recreate(ctx context.Context, url, name string) error {
+// recreate takes the demo's lock and makes its database anew. What still hangs
+// on to the old one, such as a demo that was killed, is thrown out.
+func recreate(ctx context.Context, url, name string) (*pgx.Conn, error) {
 	conn, err := pgx.Connect(ctx, url)
 	if err != nil {
-		return fmt.Errorf("connect to the private Postgres: %w", err)
+		return nil, fmt.Errorf("connect to the private Postgres: %w", err)
 	}
-	defer conn.Close(ctx)
+	var free bool
+	err = conn.QueryRow(ctx, `select pg_try_advisory_lock(hashtextextended('dunlin:demo', 0))`).Scan(&free)
+	if err == nil && !free {
+		err = errors.New("another demo is running; there can be one at a time")
+	}
 	quoted := pgx.Identifier{name}.Sanitize()
-	if _, err := conn.Exec(ctx, "drop database if exists "+quoted); err != nil {
-		return fmt.Errorf("is another demo running? its database is in use: %w", err)
+	for _, sql := range []string{
+		"drop database if exists " + quoted + " with (force)",
+		"create database " + quoted,
+		// It is made anew each time, so nobody would miss what a power cut takes.
+		"alter database " + quoted + " set synchronous_commit = off",
+	} {
+		if err == nil {
+			_, err = conn.Exec(ctx, sql)
+		}
 	}
-	if _, err := conn.Exec(ctx, "create database "+quoted); err != nil {
-		return fmt.Errorf("create the demo's database: %w", err)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("make the demo's database: %w", err), conn.Close(ctx))
 	}
-	// It is made anew each time, so nobody would miss what a power cut takes.
-	if _, err := conn.Exec(ctx, "alter database "+quoted+" set synchronous_commit = off"); err != nil {
-		return fmt.Errorf("set up the demo's database: %w", err)
-	}
-	return nil
+	return conn, nil
 }
 
 // begin does what somebody does who takes Dunlin into use: sync, set Intercom

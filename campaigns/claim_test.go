@@ -1,0 +1,807 @@
+package campaigns
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/dunlin/dunlin/customers"
+	"github.com/dunlin/dunlin/workspace"
+)
+
+// due is a world with one customer who is linked and enrolled, and whose first
+// step is due at noon.
+func due(t *testing.T, steps ...string) (*world, int64) {
+	t.Helper()
+	w := newWorld(t)
+	id := w.customer("ann", map[string]any{"open_invoice_amount": "49.00", "open_invoice_amount_currency": "usd"})
+	w.join(id, "owing", noon)
+	w.link(id, "C1", noon)
+	w.campaign("c", onEntry, steps...)
+	w.start("c", noon)
+	return w, id
+}
+
+func (w *world) poke(at time.Time, limit int) []Key {
+	w.t.Helper()
+	var keys []Key
+	w.tx(func(tx pgx.Tx) (err error) {
+		keys, err = Poke(w.t.Context(), tx, at, limit)
+		return err
+	})
+	return keys
+}
+
+func TestPoke(t *testing.T) {
+	t.Parallel()
+	w, id := due(t, nudge, mark, `{name: later, at: 1 hour, tag: x}`)
+	other := w.customer("other", nil)
+	w.join(other, "owing", noon)
+	w.enroll(noon)
+	if got := w.poke(noon.Add(-time.Second), 10); len(got) != 0 {
+		t.Errorf("before the time\n got %v", got)
+	}
+	first := w.poke(noon, 3)
+	second := w.poke(noon, 10)
+	if len(first) != 3 || len(second) != 1 || len(w.poke(noon, 10)) != 0 {
+		t.Errorf("poked %d, %d and again\nwant 3, 1 and none", len(first), len(second))
+	}
+	seen := map[Key]bool{}
+	for _, k := range append(first, second...) {
+		seen[k] = true
+	}
+	if len(seen) != 4 || !seen[w.key(id, "c", "nudge")] {
+		t.Errorf("poked %v", seen)
+	}
+
+	// Losing every job loses nothing: when the poke's lease has run out it is
+	// found again (nothing-lost). Leases are machine time.
+	w.exec(`update dunlin.deliveries set poked_until = clock_timestamp() - interval '1 second'`)
+	if got := w.poke(noon, 10); len(got) != 4 {
+		t.Errorf("after the lease\n got %d\nwant 4", len(got))
+	}
+
+	// What another transaction holds is left to it.
+	w.exec(`update dunlin.deliveries set poked_until = null`)
+	tx, err := w.pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback(context.WithoutCancel(t.Context())) }()
+	mine, err := Poke(t.Context(), tx, noon, 2)
+	if err != nil || len(mine) != 2 || len(w.poke(noon, 10)) != 2 {
+		t.Errorf("two pokers at once\n got %d (%v)\nwant 2 each", len(mine), err)
+	}
+}
+
+// TestClaim_once holds one-contact: however many workers try, one claims.
+func TestClaim_once(t *testing.T) {
+	t.Parallel()
+	for name, linked := range map[string]bool{"linked": true, "a task of ours": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w, id := due(t, nudge, call)
+			step := "nudge"
+			if !linked {
+				step = "call"
+			}
+			k := w.key(id, "c", step)
+			var claims, attempts atomic.Int32
+			var wg sync.WaitGroup
+			for range 50 {
+				wg.Go(func() {
+					c, ok, err := w.store.Claim(context.WithoutCancel(t.Context()), k, noon)
+					if err != nil {
+						t.Error(err)
+					}
+					if ok {
+						claims.Add(1)
+						attempts.Add(int32(c.Attempt))
+					}
+				})
+			}
+			wg.Wait()
+			if claims.Load() != 1 || attempts.Load() != 1 {
+				t.Errorf("%d claims, %d attempts\nwant 1 and 1 (one-contact)", claims.Load(), attempts.Load())
+			}
+			w.wantDelivery(k, "claimed -")
+		})
+	}
+}
+
+// TestClaim_onePerson holds that claims of customers linked to one contact queue
+// up: the second decides on what the first one left behind.
+func TestClaim_onePerson(t *testing.T) {
+	t.Parallel()
+	w, a := due(t, nudge)
+	b := w.customer("bob", nil)
+	w.join(b, "owing", noon)
+	w.link(b, "C1", noon)
+	w.enroll(noon)
+	tx, err := w.pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback(context.WithoutCancel(t.Context())) }()
+	if _, err := readContact(t.Context(), tx, customers.Ref{Account: w.account, Customer: a}); err != nil {
+		t.Fatal(err)
+	}
+	k := w.key(b, "c", "nudge")
+	done := make(chan bool)
+	go func() {
+		_, ok, err := w.store.Claim(context.WithoutCancel(t.Context()), k, noon)
+		if err != nil {
+			t.Error(err)
+		}
+		done <- ok
+	}()
+	for waiting := 0; waiting == 0; { // until it stands in the queue
+		w.row(&waiting, `select count(*) from pg_locks where not granted and database = (select oid from pg_database where datname = current_database()) or not granted and locktype = 'transactionid'
+			and pid in (select pid from pg_stat_activity where datname = current_database())`)
+		select {
+		case <-done:
+			t.Fatal("the second claim did not wait for the person")
+		default:
+		}
+	}
+	if _, err := tx.Exec(t.Context(), `update dunlin.links set opted_out = 'said so' where contact_id = 'C1'`); err != nil {
+		t.Fatal(err)
+	}
+	if err := tx.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if <-done {
+		t.Error("claimed on what it read before it had the lock")
+	}
+	w.wantDelivery(k, "skipped opted_out")
+}
+
+func TestClaim_message(t *testing.T) {
+	t.Parallel()
+	w, id := due(t, `{name: nudge, at: 0 days, message: {channel: inapp, from: admin:9, body: 'Hi {{ customer.name }}, {{ customer.open_invoice_amount }}'}}`)
+	w.exec(`update dunlin.customers set name = '<b>Ann</b>'`)
+	k := w.key(id, "c", "nudge")
+	c, ok := w.claim(k, noon)
+	if !ok || c.Token == "" {
+		t.Fatalf("got %+v %v", c, ok)
+	}
+	c.Token = ""
+	want(t, "claim", c, Claim{Key: k, Attempt: 1, Action: Message, ContactID: "C1", Role: "user", Sender: 9, Body: "Hi &lt;b&gt;Ann&lt;/b&gt;, 49.00 USD"})
+	d := w.delivery(k)
+	if d.ContactID == nil || *d.ContactID != "C1" || d.ClaimedAt == nil || !d.ClaimedAt.Equal(noon) {
+		t.Errorf("got %+v", d)
+	}
+	if _, ok := w.claim(k, noon); ok {
+		t.Error("claimed twice")
+	}
+	if _, ok := w.claim(Key{Account: w.account, Customer: id, Campaign: "c", Episode: "entry never", Step: "nudge"}, noon); ok {
+		t.Error("claimed what is not there")
+	}
+}
+
+// TestClaim_readsAgain holds no-stale-contact: whatever changed since the step
+// was planned is seen by the claim, ticked or not.
+func TestClaim_readsAgain(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, change, want string
+		ended              string // why the enrollment ended
+		tag                bool
+	}{
+		{"nothing changed", `select 1`, "claimed -", "active -", false},
+		{"who has just paid", `update dunlin.customers set delinquent = false`, "skipped left_segment", "exited left_segment", false},
+		{"a member by the tick, not by the rule", `update dunlin.customers set deleted = true`, "skipped left_segment", "exited left_segment", false},
+		{"a tag for who has just paid", `update dunlin.customers set delinquent = false`, "skipped left_segment", "exited left_segment", true},
+		{"the condition", `update dunlin.customers set plan = 'Pro'`, "skipped condition_false", "active -", false},
+		{"news that wait", `insert into dunlin.stripe_events (account_id, customer, id, type, api_version, class, object_id, created, raw, received_at)
+			select account_id, stripe_id, 'evt_1', 'invoice.paid', '', 'invoice', 'in_1', projected_at, '{}', projected_at from dunlin.customers`, "planned unapplied_event", "active -", false},
+		{"somebody else's news", `insert into dunlin.stripe_events (account_id, customer, id, type, api_version, class, object_id, created, raw, received_at)
+			select account_id, 'cus_other', 'evt_1', 'invoice.paid', '', 'invoice', 'in_1', projected_at, '{}', projected_at from dunlin.customers`, "claimed -", "active -", false},
+		{"opted out", `update dunlin.links set opted_out = 'tag'`, "skipped opted_out", "active -", false},
+		{"a tag is no message", `update dunlin.links set opted_out = 'tag'`, "claimed -", "active -", true},
+		{"stopped", `insert into dunlin.stops (stopped_at) values (now())`, "planned stopped", "active -", false},
+		{"stopped and lifted", `insert into dunlin.stops (stopped_at, lifted_at) values (now(), now())`, "claimed -", "active -", false},
+		{"paused", `update dunlin.campaigns set state = 'paused'`, "planned campaign_paused", "active -", false},
+		{"no contact", `update dunlin.links set state = 'none', contact_id = null`, "planned no_contact", "active -", false},
+		{"several contacts", `update dunlin.links set state = 'ambiguous', contact_id = null`, "planned ambiguous_contact", "active -", false},
+		{"never asked", `delete from dunlin.links`, "planned contact_unread", "active -", false},
+		{"asked long ago", `update dunlin.links set checked_at = checked_at - interval '16 minutes'`, "planned contact_unread", "active -", false},
+		{"where it is night", `update dunlin.links set timezone = 'Pacific/Auckland'`, "planned quiet_hours", "active -", false},
+		{"where nobody knows", `update dunlin.customers set country = null`, "claimed -", "active -", false},
+		{"the segment's rule", `update dunlin.segment_versions set rule = 'deleted' where name = 'owing'`, "skipped left_segment", "exited left_segment", false},
+		{"a rule that does not check any more", `update dunlin.segment_versions set rule = 'delinqent' where name = 'owing'`, "planned unreadable", "active -", false},
+		{"a campaign that does not parse any more", `update dunlin.campaign_versions set source = source || E'gaol: x\n'`, "planned unreadable", "active -", false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			step := `{name: s, at: 0 days, if: plan is null, message: {channel: inapp, body: hi}}`
+			if tt.tag {
+				step = `{name: s, at: 0 days, if: plan is null, tag: x}`
+			}
+			w, id := due(t, step, `{name: later, at: 5 days, tag: y}`)
+			w.exec(tt.change)
+			k := w.key(id, "c", "s")
+			considered, err := w.store.Consider(t.Context(), k, noon)
+			if err != nil {
+				t.Fatal(err)
+			}
+			before := w.dump()
+			_, ok := w.claim(k, noon)
+			if claimed := strings.HasPrefix(tt.want, "claimed"); ok != claimed || (considered.Verdict == Send) != claimed {
+				t.Errorf("claimed %v, considered %+v", ok, considered.Decision)
+			}
+			if w.dump() == before {
+				t.Error("the decision left no trace")
+			}
+			w.wantDelivery(k, tt.want)
+			want(t, "enrollment", w.enrollments(id), []string{"c [entry 2026-03-02T12:00:00Z] v1 " + tt.ended})
+			if strings.HasPrefix(tt.ended, "exited") {
+				w.wantDelivery(w.key(id, "c", "later"), "skipped left_segment")
+			}
+			if d := w.delivery(k); d.State == "planned" && !d.DueAt.After(noon) {
+				t.Errorf("waits until %s, which is not after now", d.DueAt)
+			}
+		})
+	}
+}
+
+func TestClaim_cardReplaced(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	id := w.customer("ann", map[string]any{"card_id": "pm_1", "card_expires_at": date26(time.March, 2)})
+	w.join(id, "carded", noon)
+	w.link(id, "C1", noon)
+	w.campaign("c", onCard, nudge)
+	w.start("c", noon)
+	w.exec(`update dunlin.customers set card_id = 'pm_2'`)
+	k := w.key(id, "c", "nudge")
+	if _, ok := w.claim(k, noon); ok {
+		t.Error("claimed for a card that is gone")
+	}
+	w.wantDelivery(k, "skipped episode_over")
+	if n := w.enroll(noon.Add(time.Minute)); n != 1 {
+		t.Errorf("the new card\n got %d enrollments\nwant 1", n)
+	}
+}
+
+func TestConsider(t *testing.T) {
+	t.Parallel()
+	w, id := due(t, nudge, `{name: later, at: 1 day, tag: y}`)
+	k := w.key(id, "c", "nudge")
+	consider := func(k Key, at time.Time) Consideration {
+		c, err := w.store.Consider(t.Context(), k, at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	before := w.dump()
+	if c := consider(k, noon); c.Verdict != Send || c.AskFirst || c.Email != "ann@example.com" || c.Ref != (customers.Ref{Account: w.account, Customer: id}) {
+		t.Errorf("due\n got %+v", c)
+	}
+	if c := consider(w.key(id, "c", "later"), noon); !c.Settled {
+		t.Errorf("not due\n got %+v", c)
+	}
+	if c := consider(k, noon.Add(16*time.Minute)); !c.AskFirst {
+		t.Errorf("with an old link\n got %+v\nwant to ask", c)
+	}
+	w.exec(`delete from dunlin.links`)
+	if c := consider(k, noon); !c.AskFirst || c.Reason != ContactStale {
+		t.Errorf("without a link\n got %+v\nwant to ask", c)
+	}
+	w.exec(`insert into dunlin.stops (stopped_at) values (now())`)
+	if c := consider(k, noon); c.AskFirst || c.Reason != Stopped {
+		t.Errorf("stopped\n got %+v\nwant nobody asked", c)
+	}
+	want(t, "it changes nothing", w.dump(), before)
+	w.link(id, "C1", noon)
+	w.exec(`update dunlin.stops set lifted_at = now()`)
+	w.claim(k, noon)
+	if c := consider(k, noon); !c.Settled {
+		t.Errorf("claimed\n got %+v", c)
+	}
+}
+
+func TestClaim_dryRun(t *testing.T) {
+	t.Parallel()
+	w, id := due(t, nudge, call, mark)
+	w.store = w.newStore(true)
+	for _, step := range []string{"nudge", "call", "mark"} {
+		k := w.key(id, "c", step)
+		if _, ok := w.claim(k, noon); ok {
+			t.Errorf("%s claimed although DRY_RUN is set", step)
+		}
+		w.wantDelivery(k, "skipped dry_run")
+	}
+	want(t, "the enrollment is finished", w.enrollments(id), []string{"c [entry 2026-03-02T12:00:00Z] v1 finished -"})
+	if tasks, err := Tasks(t.Context(), w.pool, noon, true); err != nil || len(tasks) != 0 {
+		t.Errorf("tasks\n got %d (%v)", len(tasks), err)
+	}
+}
+
+func TestClaim_waitsAndExpires(t *testing.T) {
+	t.Parallel()
+	w, id := due(t, `{name: nudge, at: 0 days, expires: 2 days, message: {channel: inapp, body: hi}}`, `{name: end, at: 9 days, tag: x}`)
+	k := w.key(id, "c", "nudge")
+	w.exec(`update dunlin.links set state = 'none', contact_id = null`)
+	for at := noon; at.Before(noon.Add(2 * day)); {
+		if _, ok := w.claim(k, at); ok {
+			t.Fatal("claimed without a contact")
+		}
+		w.wantDelivery(k, "planned no_contact")
+		next := *w.delivery(k).DueAt
+		if !next.After(at) || next.After(noon.Add(2*day)) {
+			t.Fatalf("at %s it waits until %s", at, next)
+		}
+		at = next
+		w.exec(`update dunlin.links set checked_at = $1`, at)
+	}
+	w.claim(k, noon.Add(2*day))
+	w.wantDelivery(k, "skipped no_contact")
+	w.claim(w.key(id, "c", "end"), noon.Add(13*day))
+	w.wantDelivery(w.key(id, "c", "end"), "skipped no_contact")
+
+	w, id = due(t, nudge)
+	k = w.key(id, "c", "nudge")
+	w.exec(`update dunlin.links set checked_at = $1`, noon.Add(3*day))
+	w.claim(k, noon.Add(3*day))
+	w.wantDelivery(k, "skipped expired")
+	want(t, "and the enrollment is finished", w.enrollments(id), []string{"c [entry 2026-03-02T12:00:00Z] v1 finished -"})
+}
+
+func TestAwaken(t *testing.T) {
+	t.Parallel()
+	w, id := due(t, nudge, mark)
+	ctx := t.Context()
+	if err := workspace.Stop(ctx, w.pool, noon); err != nil {
+		t.Fatal(err)
+	}
+	k := w.key(id, "c", "nudge")
+	w.claim(k, noon)
+	w.wantDelivery(k, "planned stopped")
+	if got := w.poke(noon.Add(time.Minute), 10); len(got) != 1 {
+		t.Errorf("poked while stopped\n got %d\nwant only the one not decided yet", len(got))
+	}
+	if _, err := workspace.Resume(ctx, w.pool, noon.Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	w.tx(func(tx pgx.Tx) error { return Awaken(ctx, tx, noon.Add(time.Minute)) })
+	if got := w.poke(noon.Add(time.Minute), 10); len(got) != 1 || got[0] != k {
+		t.Errorf("poked after the stop was lifted\n got %v\nwant %v", got, k)
+	}
+	if _, ok := w.claim(k, noon.Add(time.Minute)); !ok {
+		t.Error("not claimed after the stop was lifted")
+	}
+}
+
+func TestClaim_textThatCannotBeFilledIn(t *testing.T) {
+	t.Parallel()
+	w, id := due(t, nudge)
+	w.exec(`update dunlin.customers set name = repeat('<', 60000)`)
+	k := w.key(id, "c", "nudge")
+	if _, ok := w.claim(k, noon); ok {
+		t.Error("claimed without a text")
+	}
+	w.wantDelivery(k, "failed template")
+	if d := w.delivery(k); d.Detail == nil || !strings.Contains(*d.Detail, "64 KiB") {
+		t.Errorf("detail\n got %v", d.Detail)
+	}
+	want(t, "enrollment", w.enrollments(id), []string{"c [entry 2026-03-02T12:00:00Z] v1 finished -"})
+}
+
+func TestRecord(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		outcome  Outcome
+		want     string
+		finished string
+	}{
+		{Outcome{Result: Accepted, ExternalID: "m1"}, "sent -", "finished"},
+		{Outcome{Result: Refused, Detail: "gone"}, "failed refused", "finished"},
+		{Outcome{Result: Unclear, Detail: "timeout"}, "unknown no_clear_answer", "finished"},
+		{Outcome{Result: NotDone, Detail: "429", Retry: time.Minute}, "planned intercom_refuses", "active"},
+	} {
+		t.Run(string(tt.outcome.Result), func(t *testing.T) {
+			t.Parallel()
+			w, id := due(t, nudge)
+			k := w.key(id, "c", "nudge")
+			c, ok := w.claim(k, noon)
+			if !ok {
+				t.Fatal("not claimed")
+			}
+			stranger := c
+			stranger.Token = "another attempt"
+			if w.record(stranger, tt.outcome, noon) {
+				t.Error("a wrong token was believed")
+			}
+			w.wantDelivery(k, "claimed -")
+			if !w.record(c, tt.outcome, noon.Add(time.Second)) {
+				t.Error("the claim's own token was refused")
+			}
+			w.wantDelivery(k, tt.want)
+			want(t, "enrollment", w.enrollments(id), []string{"c [entry 2026-03-02T12:00:00Z] v1 " + tt.finished + " -"})
+			d := w.delivery(k)
+			if tt.outcome.Result != NotDone && (d.EndedAt == nil || !d.EndedAt.Equal(noon.Add(time.Second))) {
+				t.Errorf("ended at %v", d.EndedAt)
+			}
+			if tt.outcome.ExternalID != "" && *d.ExternalID != tt.outcome.ExternalID {
+				t.Errorf("external id %q", *d.ExternalID)
+			}
+			settled := tt.outcome.Result == Accepted || tt.outcome.Result == Refused
+			if again := w.record(c, Outcome{Result: Accepted, ExternalID: "m2"}, noon.Add(time.Hour)); again == (settled || tt.outcome.Result == NotDone) {
+				t.Errorf("another truth afterwards was written: %v", again)
+			}
+		})
+	}
+	w, id := due(t, nudge)
+	c, _ := w.claim(w.key(id, "c", "nudge"), noon)
+	if _, err := w.store.Record(t.Context(), c, Outcome{Result: "maybe"}, noon); err == nil {
+		t.Error("an unknown result was recorded")
+	}
+}
+
+// TestRelease holds that a call which surely did nothing gives the claim back, at
+// once and to a new token.
+func TestRelease(t *testing.T) {
+	t.Parallel()
+	w, id := due(t, nudge)
+	k := w.key(id, "c", "nudge")
+	first, _ := w.claim(k, noon)
+	w.record(first, Outcome{Result: NotDone, Detail: "429", Retry: time.Hour}, noon)
+	if got := w.poke(noon, 10); len(got) != 0 {
+		t.Errorf("poked before the pause was over: %v", got)
+	}
+	w.exec(`update dunlin.deliveries set poked_until = clock_timestamp() - interval '1 second'`)
+	if got := w.poke(noon, 10); len(got) != 1 {
+		t.Errorf("poked after the pause\n got %v", got)
+	}
+	second, ok := w.claim(k, noon)
+	if !ok || second.Attempt != 2 || second.Token == first.Token {
+		t.Fatalf("claimed again\n got %+v %v", second, ok)
+	}
+	if w.record(first, Outcome{Result: Accepted}, noon) || w.record(first, Outcome{Result: NotDone}, noon) {
+		t.Error("the first attempt spoke for the second")
+	}
+	if !w.record(second, Outcome{Result: Accepted, ExternalID: "m1"}, noon) {
+		t.Error("the second attempt was refused")
+	}
+	if err := w.store.Postpone(t.Context(), k, "away", time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	w.wantDelivery(k, "sent -")
+
+	w, id = due(t, nudge)
+	k = w.key(id, "c", "nudge")
+	if err := w.store.Postpone(t.Context(), k, "Intercom is away", time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	w.wantDelivery(k, "planned intercom_refuses")
+	if got := w.poke(noon, 10); len(got) != 0 {
+		t.Errorf("poked while postponed: %v", got)
+	}
+}
+
+// TestSweep holds one-contact after a crash between claim and record: what may
+// have reached somebody is unknown, for good; a tag is set again.
+func TestSweep(t *testing.T) {
+	t.Parallel()
+	w, id := due(t, nudge, call, mark)
+	claims := map[string]Claim{}
+	for _, step := range []string{"nudge", "call", "mark"} {
+		c, ok := w.claim(w.key(id, "c", step), noon)
+		if !ok {
+			t.Fatalf("%s not claimed", step)
+		}
+		claims[step] = c
+	}
+	sweep := func(at time.Time) int64 {
+		n, err := w.store.Sweep(t.Context(), at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	if n := sweep(noon.Add(100 * day)); n != 0 {
+		t.Errorf("swept %d claims whose lease holds; business time is no lease", n)
+	}
+	w.exec(`update dunlin.deliveries set leased_until = clock_timestamp() - interval '1 second'`)
+	if n := sweep(noon.Add(time.Minute)); n != 3 {
+		t.Errorf("swept\n got %d\nwant 3", n)
+	}
+	w.wantDelivery(claims["nudge"].Key, "unknown worker_lost")
+	w.wantDelivery(claims["call"].Key, "unknown worker_lost")
+	w.wantDelivery(claims["mark"].Key, "planned -")
+	for _, step := range []string{"nudge", "call"} {
+		if _, ok := w.claim(claims[step].Key, noon.Add(time.Minute)); ok {
+			t.Errorf("%s claimed again (one-contact)", step)
+		}
+	}
+	if got := w.poke(noon.Add(time.Minute), 10); len(got) != 1 || got[0].Step != "mark" {
+		t.Errorf("poked\n got %v\nwant the tag", got)
+	}
+	again, ok := w.claim(claims["mark"].Key, noon.Add(time.Minute))
+	if !ok || w.record(claims["mark"], Outcome{Result: Accepted}, noon) || !w.record(again, Outcome{Result: Accepted}, noon) {
+		t.Error("the tag's second attempt")
+	}
+	want(t, "nothing is left to do", w.enrollments(id), []string{"c [entry 2026-03-02T12:00:00Z] v1 finished -"})
+
+	// The worker was not dead, only slow: what it learned resolves the unknown.
+	if w.record(claims["nudge"], Outcome{Result: NotDone}, noon) {
+		t.Error("an unknown one was planned again")
+	}
+	if !w.record(claims["nudge"], Outcome{Result: Accepted, ExternalID: "m1"}, noon.Add(time.Hour)) {
+		t.Error("a late answer was refused")
+	}
+	w.wantDelivery(claims["nudge"].Key, "sent -")
+}
+
+// TestSweep_finishes holds that an enrollment whose last step ends unknown ends
+// with it.
+func TestSweep_finishes(t *testing.T) {
+	t.Parallel()
+	w, id := due(t, nudge)
+	w.claim(w.key(id, "c", "nudge"), noon)
+	w.exec(`update dunlin.deliveries set leased_until = clock_timestamp() - interval '1 second'`)
+	if _, err := w.store.Sweep(t.Context(), noon.Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	want(t, "enrollment", w.enrollments(id), []string{"c [entry 2026-03-02T12:00:00Z] v1 finished -"})
+}
+
+// TestEnd_whileClaimed holds that leaving does not undo a call on its way, and
+// that nothing follows it.
+func TestEnd_whileClaimed(t *testing.T) {
+	t.Parallel()
+	w, id := due(t, nudge, `{name: later, at: 1 day, tag: x}`)
+	c, _ := w.claim(w.key(id, "c", "nudge"), noon)
+	w.leave(id, "owing")
+	w.enroll(noon.Add(time.Minute))
+	w.wantDelivery(c.Key, "claimed -")
+	w.wantDelivery(w.key(id, "c", "later"), "skipped left_segment")
+	if !w.record(c, Outcome{Result: NotDone}, noon.Add(time.Minute)) {
+		t.Fatal("not released")
+	}
+	w.exec(`update dunlin.deliveries set poked_until = null`)
+	if _, ok := w.claim(c.Key, noon.Add(2*time.Minute)); ok {
+		t.Error("claimed after the enrollment had ended")
+	}
+	w.wantDelivery(c.Key, "skipped enrollment_ended")
+	want(t, "enrollment", w.enrollments(id), []string{"c [entry 2026-03-02T12:00:00Z] v1 exited left_segment"})
+}
+
+func TestTasks(t *testing.T) {
+	t.Parallel()
+	w, id := due(t, call)
+	poor := w.customer("poor", map[string]any{"open_invoice_amount": "5", "open_invoice_amount_currency": "usd"})
+	paying := w.customer("paying", map[string]any{"mrr": "300", "mrr_currency": "usd"})
+	euro := w.customer("euro", map[string]any{"open_invoice_amount": "7", "open_invoice_amount_currency": "eur"})
+	free := w.customer("free", nil)
+	for _, x := range []int64{poor, paying, euro, free} {
+		w.join(x, "owing", noon)
+	}
+	w.enroll(noon)
+
+	// With a contact it becomes a ticket, without one it stays ours and is sent.
+	k := w.key(id, "c", "call")
+	c, ok := w.claim(k, noon)
+	if !ok || c.Reference == "" || c.Team != "8202" || c.Title != "Call ann" || c.ContactID != "C1" {
+		t.Fatalf("got %+v %v", c, ok)
+	}
+	if !w.record(c, Outcome{Result: NotDone}, noon) {
+		t.Fatal("not released")
+	}
+	w.exec(`update dunlin.deliveries set poked_until = null`)
+	c2, ok := w.claim(k, noon.Add(time.Minute))
+	if !ok || c2.Reference != c.Reference {
+		t.Errorf("claimed again with reference %q\nwant %q", c2.Reference, c.Reference)
+	}
+	w.record(c2, Outcome{Result: Accepted, ExternalID: "ticket-1"}, noon)
+	for _, x := range []int64{poor, paying, euro, free} {
+		k := w.key(x, "c", "call")
+		if _, ok := w.claim(k, noon); ok {
+			t.Error("claimed a task without a contact")
+		}
+		w.wantDelivery(k, "sent -")
+		if d := w.delivery(k); d.Detail == nil || !strings.Contains(*d.Detail, "task of ours: no_contact") {
+			t.Errorf("detail %v", d.Detail)
+		}
+	}
+	list := func(at time.Time, all bool) []TaskRow {
+		rows, err := Tasks(t.Context(), w.pool, at, all)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return rows
+	}
+	names := func(rows []TaskRow) string {
+		var out []string
+		for _, r := range rows {
+			amount := "-"
+			if r.Amount != nil {
+				amount = *r.Amount + " " + *r.Currency
+			}
+			out = append(out, strings.TrimPrefix(r.StripeID, "cus_")+" "+amount)
+		}
+		return strings.Join(out, ", ")
+	}
+	all := list(noon, false)
+	want(t, "the most at risk first, by currency", names(all), "euro 7 eur, paying 300 usd, ann 49 usd, poor 5 usd, free -")
+	if first := all[2]; first.TicketID == nil || *first.TicketID != "ticket-1" || !first.DueAt.Equal(noon.Add(day)) || first.Team != "billing" {
+		t.Errorf("got %+v", first)
+	}
+	ctx := t.Context()
+	if err := SnoozeTask(ctx, w.pool, all[1].ID, noon.Add(day)); err != nil {
+		t.Fatal(err)
+	}
+	if err := DoneTask(ctx, w.pool, all[0].ID, noon.Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	if err := DoneTask(ctx, w.pool, all[0].ID, noon.Add(time.Hour)); err != nil {
+		t.Errorf("done twice is done: %v", err)
+	}
+	var doneAt time.Time
+	w.row(&doneAt, `select done_at from dunlin.tasks where task_id = $1`, all[0].ID)
+	if !doneAt.Equal(noon.Add(time.Minute)) {
+		t.Errorf("done at\n got %s\nwant the first time", doneAt)
+	}
+	want(t, "open and awake", names(list(noon, false)), "ann 49 usd, poor 5 usd, free -")
+	want(t, "open tomorrow", names(list(noon.Add(day), false)), "paying 300 usd, ann 49 usd, poor 5 usd, free -")
+	want(t, "all, what is done last", names(list(noon, true)), "paying 300 usd, ann 49 usd, poor 5 usd, free -, euro 7 eur")
+	for what, err := range map[string]error{"snooze what is done": SnoozeTask(ctx, w.pool, all[0].ID, noon), "done nothing": DoneTask(ctx, w.pool, 99, noon)} {
+		if !errors.Is(err, workspace.ErrNotFound) || !strings.Contains(err.Error(), "dunlin tasks") {
+			t.Errorf("%s\n got %v", what, err)
+		}
+	}
+}
+
+// TestOneContact holds the constraint by its name: a second row for the same
+// step of the same episode cannot be.
+func TestOneContact(t *testing.T) {
+	t.Parallel()
+	w, _ := due(t, nudge)
+	_, err := w.pool.Exec(t.Context(), `
+		insert into dunlin.deliveries (account_id, customer_id, campaign, episode, step, action, state)
+		select account_id, customer_id, campaign, episode, step, action, 'planned' from dunlin.deliveries`)
+	var pg *pgconn.PgError
+	if !errors.As(err, &pg) || pg.ConstraintName != "deliveries_one_contact" {
+		t.Errorf("got %v\nwant deliveries_one_contact", err)
+	}
+	_, err = w.pool.Exec(t.Context(), `update dunlin.deliveries set state = 'on its way'`)
+	if !errors.As(err, &pg) || pg.Code != "23514" {
+		t.Errorf("a state that is none\n got %v", err)
+	}
+}
+
+func TestDeliveries_filter(t *testing.T) {
+	t.Parallel()
+	w, id := due(t, nudge, mark)
+	w.claim(w.key(id, "c", "nudge"), noon)
+	for f, n := range map[DeliveryFilter]int{
+		{Limit: 10}: 2, {Limit: 1}: 1, {Customer: "cus_ann", Limit: 10}: 2, {Customer: "cus_none", Limit: 10}: 0,
+		{State: "claimed", Limit: 10}: 1, {Campaign: "c", State: "planned", Limit: 10}: 1, {Campaign: "d", Limit: 10}: 0,
+	} {
+		got, err := Deliveries(t.Context(), w.pool, f)
+		if err != nil || len(got) != n {
+			t.Errorf("%+v\n got %d (%v)\nwant %d", f, len(got), err, n)
+		}
+	}
+}
+
+// TestConcurrent lets many workers claim, record, sweep, tick and poke at once:
+// nobody is contacted twice, and everything ends or waits with a name.
+func TestConcurrent(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.campaign("c", onEntry, nudge, call, mark, `{name: more, at: 0 days, message: {channel: inapp, body: more}}`)
+	const people = 12
+	for i := range people {
+		id := w.customer(fmt.Sprint("p", i), nil)
+		w.join(id, "owing", noon)
+		w.link(id, fmt.Sprint("C", i/2), noon) // two customers each are one person
+	}
+	w.start("c", noon)
+	ctx := context.WithoutCancel(t.Context())
+	var mu sync.Mutex
+	calls := map[Key]int{}
+	var wg sync.WaitGroup
+	for n := range 8 {
+		wg.Go(func() {
+			for round := range 12 {
+				var keys []Key
+				err := pgx.BeginFunc(ctx, w.pool, func(tx pgx.Tx) (err error) {
+					keys, err = Poke(ctx, tx, noon.Add(time.Minute), 7)
+					return err
+				})
+				for _, k := range keys {
+					c, ok, e := w.store.Claim(ctx, k, noon.Add(time.Minute))
+					err = errors.Join(err, e)
+					if !ok {
+						continue
+					}
+					mu.Lock()
+					calls[k]++
+					mu.Unlock()
+					if (n+round)%5 != 0 { // else the worker is lost
+						_, e = w.store.Record(ctx, c, Outcome{Result: Accepted, ExternalID: c.Token}, noon.Add(time.Minute))
+						err = errors.Join(err, e)
+					}
+				}
+				_, e := w.store.Sweep(ctx, noon.Add(time.Minute))
+				err = errors.Join(err, e, pgx.BeginFunc(ctx, w.pool, func(tx pgx.Tx) error {
+					_, err := w.store.Enroll(ctx, tx, noon.Add(time.Minute))
+					return err
+				}))
+				if err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	for k, n := range calls {
+		if n > 1 {
+			t.Errorf("%+v was called %d times (one-contact)", k, n)
+		}
+	}
+	if len(calls) != people*4 {
+		t.Errorf("%d calls\nwant %d", len(calls), people*4)
+	}
+	w.exec(`update dunlin.deliveries set leased_until = clock_timestamp() - interval '1 second' where state = 'claimed'`)
+	if _, err := w.store.Sweep(ctx, noon); err != nil {
+		t.Fatal(err)
+	}
+	var lost int
+	w.row(&lost, `select count(*) from dunlin.deliveries where state = 'claimed' or state = 'planned' and action <> 'tag'`)
+	if lost != 0 {
+		t.Errorf("%d deliveries neither ended nor wait (nothing-lost)", lost)
+	}
+}
+
+// TestClaim_stopsAtOnce holds that workers which find out at the same moment that
+// somebody left do not get in each other's way, link or no link.
+func TestClaim_stopsAtOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.campaign("c", onEntry, nudge, call, mark, `{name: more, at: 0 days, tag: more}`)
+	var ids []int64
+	for i := range 15 {
+		id := w.customer(fmt.Sprint("p", i), nil)
+		w.join(id, "owing", noon)
+		ids = append(ids, id)
+	}
+	w.start("c", noon)
+	w.exec(`update dunlin.customers set delinquent = false`)
+	w.exec(`delete from dunlin.members`)
+	ctx := context.WithoutCancel(t.Context())
+	var wg sync.WaitGroup
+	for _, id := range ids {
+		for _, step := range []string{"nudge", "call", "mark", "more"} {
+			k := w.key(id, "c", step)
+			wg.Go(func() {
+				if _, ok, err := w.store.Claim(ctx, k, noon); err != nil || ok {
+					t.Errorf("claimed %v: %v", ok, err)
+				}
+			})
+		}
+	}
+	for range 3 {
+		wg.Go(func() {
+			err := pgx.BeginFunc(ctx, w.pool, func(tx pgx.Tx) error {
+				_, err := w.store.Enroll(ctx, tx, noon)
+				return err
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+}
