@@ -91,7 +91,7 @@ func TestParse_losesNothing(t *testing.T) {
 		{"on the separator", a + "--- {kind: segment, name: b, rule: deleted}\n", "f.yaml:4:5: a definition begins in the line below \"---\""},
 		{"on the end marker", a + "... kind: segment\n", "f.yaml:4:5: a definition begins in the line below \"...\""},
 		{"old Macintosh", strings.ReplaceAll(a+"---\n"+a, "\n", "\r"), "f.yaml:1:1: there is more than one definition here"},
-		{"old Macintosh, broken", strings.ReplaceAll(a+"---\n'x", "\n", "\r"), "f.yaml:5:1: not valid YAML"},
+		{"old Macintosh, broken", strings.ReplaceAll(a+"---\n'x", "\n", "\r"), "f.yaml:1:1: not valid YAML"},
 		{"UTF-16", "\xff\xfek\x00i\x00n\x00d\x00:\x00", "f.yaml:1:1: not text in UTF-8"},
 		{"Latin-1", a + "description: Gr\xf6\xdfe\n", "f.yaml:4:1: not text in UTF-8"},
 		{"NUL", a + "# \x00\n", "f.yaml:4:1: not text in UTF-8"},

@@ -138,10 +138,13 @@ func (d *demo) disagreements(ctx context.Context) (int, error) {
 // reasons are what our tables say to everybody who got nothing.
 func (d *demo) reasons(ctx context.Context) (map[sandbox.Due]string, error) {
 	rows, err := d.db.Query(ctx, `
-		select c.stripe_id, d.campaign, d.step, coalesce(d.reason, d.state)
-		from dunlin.deliveries d join dunlin.customers c using (account_id, customer_id)
+		select c.stripe_id, d.campaign, d.step,
+		       case when e.starts_at > e.enrolled_at then 'reentry_wait' else coalesce(d.reason, d.state) end
+		from dunlin.deliveries d
+		join dunlin.enrollments e using (account_id, customer_id, campaign, episode)
+		join dunlin.customers c using (account_id, customer_id)
 		where d.state in ('skipped', 'failed', 'unknown') or (d.state = 'planned' and d.reason is not null)
-		   or (d.state = 'sent' and d.contact_id is null)`)
+		   or (d.state = 'sent' and d.contact_id is null) or e.starts_at > e.enrolled_at`)
 	if err != nil {
 		return nil, fmt.Errorf("read reasons: %w", err)
 	}
