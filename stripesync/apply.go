@@ -64,8 +64,34 @@ func (s *Sync) lease(ctx context.Context) ([]event, error) {
 	return events, nil
 }
 
-func (s *Sync) leaseFrom(ctx context.Context, after string) ([]event, error) {
-	rows, err := s.pool.Query(ctx, `
+// leaseFrom leases under a lock: two workers that looked at once would each miss
+// the other's lease, and could take one event each of the same object.
+func (s *Sync) leaseFrom(ctx context.Context, after string) (events []event, err error) {
+	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		if err := s.lock(ctx, tx, leaseSpace); err != nil {
+			return err
+		}
+		events, err = s.leaseDue(ctx, tx, after)
+		return err
+	})
+	return events, err
+}
+
+// Advisory locks of two numbers, the second being the account.
+const (
+	leaseSpace  = 0x64756e4c // "dunL": leasing events
+	sharedSpace = 0x64756e50 // "dunP": writing products and prices
+)
+
+func (s *Sync) lock(ctx context.Context, tx pgx.Tx, space int32) error {
+	if _, err := tx.Exec(ctx, `select pg_advisory_xact_lock($1, $2)`, space, int32(s.account)); err != nil {
+		return fmt.Errorf("wait for other workers: %w", err)
+	}
+	return nil
+}
+
+func (s *Sync) leaseDue(ctx context.Context, tx pgx.Tx, after string) ([]event, error) {
+	rows, err := tx.Query(ctx, `
 		with due as (
 			select e.account_id, e.customer, e.id
 			from dunlin.stripe_events e
@@ -127,6 +153,7 @@ type subject struct {
 	note  string // why ignored
 	rows  []row  // what to write
 	err   error  // why the events have to wait
+	moved bool   // the mirror's object is not the one that was decided about: decide again
 }
 
 func (s *Sync) applyBatch(ctx context.Context, events []event) (int, error) {
@@ -137,7 +164,7 @@ func (s *Sync) applyBatch(ctx context.Context, events []event) (int, error) {
 			refs = append(refs, sub.ref)
 		}
 	}
-	have, err := s.read(ctx, refs)
+	have, err := s.read(ctx, s.pool, refs)
 	if err != nil {
 		return 0, err
 	}
@@ -323,7 +350,7 @@ func (s *Sync) complete(ctx, reading context.Context, subjects []*subject) error
 			}
 		}
 	}
-	have, err := s.read(ctx, refs)
+	have, err := s.read(ctx, s.pool, refs)
 	if err != nil {
 		return err
 	}

@@ -432,3 +432,86 @@ func TestApply_brokenOffGivesItsLeasesBack(t *testing.T) {
 		t.Errorf("evt_1\n got %s\nwant applied", got)
 	}
 }
+
+// Two events of one second, one with each of two workers: the one that settles
+// last must not put back what the other has replaced.
+func TestApply_decidedAboutWhatIsNoMore(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ctx := t.Context()
+	w.tell("evt_0", "customer.created", noon, ana)
+	w.apply()
+	later := noon.Add(time.Minute)
+	w.clock.add(2 * time.Minute)
+	w.tell("evt_1", "customer.updated", later, `{"id":"cus_1","name":"An"}`)
+
+	slow, err := w.lease(ctx)
+	if err != nil || len(slow) != 1 {
+		t.Fatalf("lease\n got %d events, %v\nwant 1", len(slow), err)
+	}
+	subjects := gather(slow)
+	have, err := w.read(ctx, w.pool, []ref{customer("cus_1")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	subjects[0].have = have[customer("cus_1")]
+	if v, _ := decide(subjects[0].news, subjects[0].have); v != payload {
+		t.Fatalf("decide\n got %s\nwant payload", v)
+	}
+	subjects[0].use(0)
+
+	// Meanwhile another worker has another event of the same second.
+	w.exec(`update dunlin.stripe_customers set raw = $1, as_of = $2`, anaMaria, later)
+	if n, err := w.settle(ctx, subjects); n != 0 || err != nil {
+		t.Fatalf("settle\n got %d, %v\nwant 0: it decided about what is no more", n, err)
+	}
+	w.want(customer("cus_1"), anaMaria, false)
+	if got := w.fate("evt_1"); got != "stored" {
+		t.Errorf("evt_1\n got %s\nwant stored", got)
+	}
+
+	// Decided anew it is a tie, and Stripe is asked.
+	w.stripe.put("/v1/customers", anaMaria)
+	w.apply()
+	if got := w.fate("evt_1"); got != "refetched" {
+		t.Errorf("evt_1\n got %s\nwant refetched", got)
+	}
+}
+
+// However many workers look at once, the stored events of one object are with
+// one of them.
+func TestApply_leasesOfOneObjectAreWithOneWorker(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for round := range 20 {
+		for n := range 4 {
+			w.tell(fmt.Sprintf("evt_%d_%d", round, n), "customer.updated", noon, ana)
+		}
+		w.exec(`update dunlin.stripe_events set leased_until = null where settled_at is null`)
+		var held [4]int
+		var wait sync.WaitGroup
+		for i := range held {
+			wait.Go(func() {
+				events, err := w.leaseFrom(t.Context(), "")
+				if err != nil {
+					t.Error(err)
+				}
+				held[i] = len(events)
+			})
+			if i%2 == 0 { // an event arrives while they look
+				w.tell(fmt.Sprintf("evt_%d_late_%d", round, i), "customer.updated", noon, ana)
+			}
+		}
+		wait.Wait()
+		with := 0
+		for _, n := range held {
+			if n > 0 {
+				with++
+			}
+		}
+		if with > 1 {
+			t.Fatalf("round %d: workers with events of one object\n got %d %v\nwant 1", round, with, held)
+		}
+		w.exec(`update dunlin.stripe_events set state = 'ignored', settled_at = now(), leased_until = null where settled_at is null`)
+	}
+}

@@ -308,7 +308,7 @@ func (w *world) exec(sql string, args ...any) {
 // mirror returns what the mirror has of an object.
 func (w *world) mirror(r ref) held {
 	w.t.Helper()
-	found, err := w.read(w.t.Context(), []ref{r})
+	found, err := w.read(w.t.Context(), w.pool, []ref{r})
 	if err != nil {
 		w.t.Fatal(err)
 	}

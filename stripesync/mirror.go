@@ -127,9 +127,14 @@ func (s *Sync) rowArgs(rows []row) pgx.StrictNamedArgs {
 	}
 }
 
+// sender is what a pool and a transaction share.
+type sender interface {
+	SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults
+}
+
 // read returns what the mirror has of these objects. Objects it does not have
 // are left out.
-func (s *Sync) read(ctx context.Context, refs []ref) (map[ref]held, error) {
+func (s *Sync) read(ctx context.Context, q sender, refs []ref) (map[ref]held, error) {
 	found := make(map[ref]held, len(refs))
 	batch := &pgx.Batch{}
 	for _, class := range classes {
@@ -164,7 +169,7 @@ func (s *Sync) read(ctx context.Context, refs []ref) (map[ref]held, error) {
 	if batch.Len() == 0 {
 		return found, nil
 	}
-	if err := s.pool.SendBatch(ctx, batch).Close(); err != nil {
+	if err := q.SendBatch(ctx, batch).Close(); err != nil {
 		return nil, fmt.Errorf("read the mirror: %w", err)
 	}
 	return found, nil

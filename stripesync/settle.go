@@ -1,6 +1,7 @@
 package stripesync
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -93,9 +94,58 @@ func isFault(err error) bool {
 func countEvents(subjects []*subject) int {
 	n := 0
 	for _, sub := range subjects {
-		n += len(sub.events)
+		if !sub.moved {
+			n += len(sub.events)
+		}
 	}
 	return n
+}
+
+// unmoved returns the subjects whose object is in the mirror as it was when they
+// were decided about. The caller holds the locks under which it is written.
+// Where somebody else has written since, the decision is void: as_of cannot order
+// what happened within one second.
+func (s *Sync) unmoved(ctx context.Context, tx pgx.Tx, subjects []*subject) ([]*subject, error) {
+	var refs []ref
+	for _, sub := range subjects {
+		if sub.class != "" {
+			refs = append(refs, sub.ref)
+		}
+	}
+	now, err := s.read(ctx, tx, refs)
+	if err != nil {
+		return nil, err
+	}
+	var same []*subject
+	for _, sub := range subjects {
+		h := now[sub.ref]
+		sub.moved = sub.class != "" && (h.found != sub.have.found || !h.asOf.Equal(sub.have.asOf) || !bytes.Equal(h.raw, sub.have.raw))
+		if !sub.moved {
+			same = append(same, sub)
+		}
+	}
+	return same, nil
+}
+
+// again gives back the events of subjects that moved, to be decided about anew.
+func (s *Sync) again(ctx context.Context, subjects []*subject) {
+	var events []event
+	for _, sub := range subjects {
+		if sub.moved {
+			events = append(events, sub.events...)
+		}
+	}
+	if len(events) > 0 {
+		s.release(ctx, events)
+	}
+}
+
+func rowsOf(subjects []*subject) []row {
+	var rows []row
+	for _, sub := range subjects {
+		rows = append(rows, sub.rows...)
+	}
+	return rows
 }
 
 func byCustomer(subjects []*subject) [][]*subject {
@@ -122,19 +172,20 @@ func byCustomer(subjects []*subject) [][]*subject {
 }
 
 func (s *Sync) settleTogether(ctx context.Context, subjects []*subject) error {
-	var rows []row
-	for _, sub := range subjects {
-		rows = append(rows, sub.rows...)
-	}
-	touched := owners(rows)
+	touched := owners(rowsOf(subjects))
+	defer s.again(ctx, subjects)
 	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		if err := customers.Lock(ctx, tx, s.account, touched); err != nil {
 			return err
 		}
-		if err := s.write(ctx, tx, rows); err != nil {
+		same, err := s.unmoved(ctx, tx, subjects)
+		if err != nil {
 			return err
 		}
-		if err := s.mark(ctx, tx, subjects); err != nil {
+		if err := s.write(ctx, tx, rowsOf(same)); err != nil {
+			return err
+		}
+		if err := s.mark(ctx, tx, same); err != nil {
 			return err
 		}
 		return s.project(ctx, tx, touched)
@@ -148,14 +199,23 @@ const projectChunk = 500
 // chunk by chunk, and only then marks the events: broken off, all of it is done
 // again.
 func (s *Sync) settleShared(ctx context.Context, subjects []*subject) error {
-	var rows []row
-	var ids []string
-	for _, sub := range subjects {
-		rows, ids = append(rows, sub.rows...), append(ids, sub.id)
-	}
-	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error { return s.write(ctx, tx, rows) })
+	defer s.again(ctx, subjects)
+	var same []*subject
+	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) (err error) {
+		if err = s.lock(ctx, tx, sharedSpace); err != nil {
+			return err
+		}
+		if same, err = s.unmoved(ctx, tx, subjects); err != nil {
+			return err
+		}
+		return s.write(ctx, tx, rowsOf(same))
+	})
 	if err != nil {
 		return err
+	}
+	var ids []string
+	for _, sub := range same {
+		ids = append(ids, sub.id)
 	}
 	subscribers, err := customers.SubscribersOf(ctx, s.pool, s.account, ids)
 	if err != nil {
@@ -167,7 +227,7 @@ func (s *Sync) settleShared(ctx context.Context, subjects []*subject) error {
 			return err
 		}
 	}
-	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error { return s.mark(ctx, tx, subjects) })
+	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error { return s.mark(ctx, tx, same) })
 }
 
 // mark settles the events of subjects. It and its like find unsettled events by

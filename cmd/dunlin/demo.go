@@ -44,7 +44,17 @@ func (c demoCmd) Run(ctx context.Context, a *app) error {
 		return usagef("--workers is %d; use 1 to 100", c.Workers)
 	}
 	started := time.Now()
-	d, err := c.build(ctx, a)
+	db, lock, err := emptyDatabase(ctx, a.logger)
+	if err != nil {
+		return err
+	}
+	err = c.on(ctx, a, db, started)
+	return errors.Join(err, lock.Close(context.WithoutCancel(ctx)), db.Close())
+}
+
+// on lives on an empty database.
+func (c demoCmd) on(ctx context.Context, a *app, db *database, started time.Time) error {
+	d, err := c.build(ctx, a, db)
 	if err != nil {
 		return err
 	}
@@ -77,35 +87,34 @@ type demo struct {
 	*app
 	world   *sandbox.Sandbox
 	db      *database
-	lock    *pgx.Conn // holds other demos off
 	product *product
 	serving context.CancelFunc
 	served  []chan error
 }
 
-// build starts the sandbox's servers, a private Postgres with an empty database,
-// and the product's own HTTP half, and wires them.
-func (c demoCmd) build(ctx context.Context, a *app) (*demo, error) {
-	d := &demo{app: a}
-	var err error
-	if d.world, err = sandbox.New(sandbox.Config{Seed: c.Seed, Customers: c.Customers}); err != nil {
+// build starts the sandbox's servers and the product's own HTTP half, and wires
+// them on an empty database, which stays the caller's.
+func (c demoCmd) build(ctx context.Context, a *app, db *database) (*demo, error) {
+	world, err := sandbox.New(sandbox.Config{Seed: c.Seed, Customers: c.Customers})
+	if err != nil {
 		return nil, &usageError{err}
 	}
+	return c.wire(ctx, &demo{app: a, db: db, world: world})
+}
+
+func (c demoCmd) wire(ctx context.Context, d *demo) (*demo, error) {
 	serving, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	d.serving = cancel
 	stripeURL, err := d.serve(serving, d.world.Stripe())
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, d.close(ctx))
 	}
 	intercomURL, err := d.serve(serving, d.world.Intercom())
 	if err != nil {
-		return nil, err
-	}
-	if d.db, d.lock, err = emptyDatabase(ctx, a.logger); err != nil {
-		return nil, err
+		return nil, errors.Join(err, d.close(ctx))
 	}
 	d.product, err = wire(ctx, wiring{
-		Pool: d.db.Pool, Logger: a.logger, Now: d.world.Now, Deliverers: c.Workers,
+		Pool: d.db.Pool, Logger: d.logger, Now: d.world.Now, Deliverers: c.Workers,
 		Env: environment{
 			StripeKey: sandbox.StripeKey, StripeSecrets: []string{sandbox.WebhookSecret}, StripeBase: stripeURL,
 			IntercomToken: sandbox.IntercomToken, IntercomBase: intercomURL,
@@ -145,12 +154,6 @@ func (d *demo) close(ctx context.Context) error {
 	d.serving()
 	for _, done := range d.served {
 		errs = append(errs, <-done)
-	}
-	if d.lock != nil {
-		errs = append(errs, d.lock.Close(context.WithoutCancel(ctx)))
-	}
-	if d.db != nil {
-		errs = append(errs, d.db.Close())
 	}
 	return errors.Join(errs...)
 }

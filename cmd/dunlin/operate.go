@@ -61,12 +61,15 @@ func (migrateCmd) Run(ctx context.Context, a *app) error {
 
 type versionCmd struct{}
 
+// version is set by the linker (see Makefile); go install sets the module's.
+var version string
+
 // Run prints what this binary was built from.
 func (versionCmd) Run(a *app) error {
-	version, revision, goVersion := "development", "", ""
+	version, revision, goVersion := version, "", ""
 	if info, ok := debug.ReadBuildInfo(); ok {
 		goVersion = info.GoVersion
-		if v := info.Main.Version; v != "" && v != "(devel)" {
+		if v := info.Main.Version; version == "" && v != "" && v != "(devel)" {
 			version = v
 		}
 		for _, s := range info.Settings {
@@ -74,6 +77,9 @@ func (versionCmd) Run(a *app) error {
 				revision = s.Value
 			}
 		}
+	}
+	if version == "" {
+		version = "development"
 	}
 	if a.json {
 		return a.line(map[string]string{"version": version, "revision": revision, "go": goVersion})
