@@ -162,7 +162,7 @@ func (s *Store) situation(ctx context.Context, tx pgx.Tx, key Key, now time.Time
 	}
 	step, _ := d.Step(key.Step)
 	x = situated{picture: picture, settings: settings, Situation: Situation{
-		Now: now, Settings: settings, DryRun: s.DryRun,
+		Now: now, Settings: settings, DryRun: s.DryRun, NoIntercom: s.NoIntercom,
 		Paused: campaign == Halted, Enrolled: state == "active", NeverExit: d.NeverExit,
 		Step: step, Scheduled: schedule(d, step, picture, startsAt, settings.Zone), Contact: contact,
 	}}

@@ -51,6 +51,14 @@ const (
 	IntercomAway  Reason = "intercom_refuses" // token, plan or limit: nothing can be sent now
 )
 
+// Reasons to fail, and not to know.
+const (
+	CallRefused   Reason = "refused"         // Intercom did not do it and would not
+	NoClearAnswer Reason = "no_clear_answer" // it may have been done
+	WorkerLost    Reason = "worker_lost"     // claimed, and never heard of again
+	Unrenderable  Reason = "template"        // the text has no meaning for this customer
+)
+
 // How long a named wait lasts before it is decided again, when nothing better
 // is known. Whoever ends the wait (a resume, a tick) asks earlier.
 const (
@@ -76,9 +84,10 @@ type Contact struct {
 
 // A Situation is everything a decision depends on. It is read afresh each time.
 type Situation struct {
-	Now      time.Time
-	Settings workspace.Settings
-	DryRun   bool
+	Now        time.Time
+	Settings   workspace.Settings
+	DryRun     bool
+	NoIntercom bool // no token: contacts cannot be looked up
 
 	Stopped     bool // dunlin stop
 	Paused      bool // the campaign
@@ -136,6 +145,8 @@ func Decide(s Situation) Decision {
 		return s.send() // for a colleague: a ticket when there is a contact, else a row of ours
 	}
 	switch {
+	case s.DryRun && s.NoIntercom: // nobody to ask about the contact
+		return Decision{Verdict: Skip, Reason: DryRun}
 	case s.Contact.State == "" || s.Now.Sub(s.Contact.Checked) > contactFresh:
 		return s.wait(ContactStale, s.Now.Add(recheckSoon))
 	case s.Contact.State == "none":
@@ -228,6 +239,10 @@ var inWords = map[Reason]string{
 	ContactStale:     "asking Intercom about the contact",
 	Unreadable:       "the stored campaign or its segment has a fault: apply it again",
 	IntercomAway:     "Intercom accepts nothing from us now",
+	CallRefused:      "refused by Intercom",
+	NoClearAnswer:    "sent, perhaps: Intercom gave no clear answer",
+	WorkerLost:       "sent, perhaps: the worker died while it was sending",
+	Unrenderable:     "the text could not be filled in for this customer",
 }
 
 // Words is the reason for people.

@@ -38,9 +38,9 @@ func (s *Store) Record(ctx context.Context, c Claim, o Outcome, now time.Time) (
 	case Accepted:
 		state = "sent"
 	case Refused:
-		state, reason = "failed", "refused"
+		state, reason = "failed", string(CallRefused)
 	case Unclear:
-		state, reason = "unknown", "no_clear_answer"
+		state, reason = "unknown", string(NoClearAnswer)
 	case NotDone:
 		return s.release(ctx, c, o)
 	default:

@@ -21,6 +21,10 @@ type Config struct {
 	Logger *slog.Logger
 	DryRun bool // decide and record, send nothing
 
+	// NoIntercom says that contacts cannot be looked up: there is no token. With
+	// DryRun, deliveries then end without the decisions that hang on a contact.
+	NoIntercom bool
+
 	// Contact locks the person's rows and returns what is stored of the contact
 	// a customer is; it makes no calls.
 	Contact func(ctx context.Context, tx pgx.Tx, ref customers.Ref) (Contact, error)

@@ -2,6 +2,7 @@ package intercom
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"regexp"
 	"strings"
@@ -90,8 +91,8 @@ func (c *Client) Contact(ctx context.Context, id string) (Contact, error) {
 		if err == nil {
 			return out.contact(), nil
 		}
-		e, _ := err.(*Error)
-		if e == nil || e.Status != http.StatusGone || e.canonical == "" || hop == maxHops {
+		var e *Error
+		if !errors.As(err, &e) || e.Status != http.StatusGone || e.canonical == "" || hop == maxHops {
 			return Contact{}, err
 		}
 		id = e.canonical

@@ -51,8 +51,8 @@ func (i *Intercom) spoil(w http.ResponseWriter, r *http.Request, body []byte, fa
 		w.Header().Set("Content-Type", "application/json; charset=utf-8")
 		w.Header().Set("Content-Length", strconv.Itoa(len(whole)))
 		w.WriteHeader(answer.status)
-		w.Write(whole[:len(whole)/2])         //nolint:errcheck // the connection breaks next anyway
-		http.NewResponseController(w).Flush() //nolint:errcheck // as above
+		_, _ = w.Write(whole[:len(whole)/2]) // the connection breaks next anyway
+		_ = http.NewResponseController(w).Flush()
 		panic(http.ErrAbortHandler)
 	case FaultStatus:
 		i.writeFault(w, fault)
@@ -64,9 +64,9 @@ func intercomReset(w http.ResponseWriter) {
 	if hijacker, ok := w.(http.Hijacker); ok {
 		if conn, _, err := hijacker.Hijack(); err == nil {
 			if tcp, ok := conn.(*net.TCPConn); ok {
-				tcp.SetLinger(0) //nolint:errcheck // without it the client reads an end: as broken
+				_ = tcp.SetLinger(0) // without it the client reads an end: as broken
 			}
-			conn.Close() //nolint:errcheck // it is to break
+			_ = conn.Close() // it is to break
 			return
 		}
 	}

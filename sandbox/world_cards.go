@@ -118,15 +118,15 @@ func (w *world) decline(m *method, i *invoice) string {
 			return "expired_card"
 		}
 	case retry:
-		if throw("retry") < 0.55 {
+		if throw("retry") < 0.65 {
 			return "insufficient_funds"
 		}
 	case m.kind != "card":
 		if throw("debit") < 0.03 {
 			return "insufficient_funds"
 		}
-	case throw("declined") < 0.065:
-		if throw("hard") < 0.15 {
+	case throw("declined") < 0.095:
+		if throw("hard") < 0.2 {
 			m.dead = hardDeclines[w.pick(len(hardDeclines), m.id, "hard decline", 0)]
 			return m.dead
 		}

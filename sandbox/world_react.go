@@ -45,10 +45,10 @@ func (w *world) hear(accepted []Accepted) {
 	}
 }
 
-// react has 45 in 100 act on a message and 60 in 100 on a ticket (a colleague has
+// react has 35 in 100 act on a message and 60 in 100 on a ticket (a colleague has
 // called them), one to forty hours later.
 func (w *world) react(c *customer, kind string, about subject, a Accepted) {
-	p := 0.45
+	p := 0.35
 	if kind == "ticket" {
 		p = 0.60
 	}

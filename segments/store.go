@@ -50,7 +50,8 @@ type Stored struct {
 	Description string
 	Source      string
 	Fault       string     // why the last tick could not evaluate it; empty when it could
-	EvaluatedAt *time.Time // the last tick that did; nil before the first
+	EvaluatedAt *time.Time // the last tick that had to; nil before the first
+	EvaluatedAs string     // rule, bounds and accounts of that evaluation, hashed
 	Members     int64
 }
 
@@ -62,7 +63,7 @@ func (s Stored) Rule(currency string) (*rule.Rule, error) {
 // List returns every segment in force, by name.
 func List(ctx context.Context, q customers.Querier) ([]Stored, error) {
 	rows, err := q.Query(ctx, `
-		select s.name, s.version, v.description, v.rule, coalesce(s.fault, ''), s.evaluated_at,
+		select s.name, s.version, v.description, v.rule, coalesce(s.fault, ''), s.evaluated_at, coalesce(s.evaluated_as, ''),
 		       (select count(*) from dunlin.members m where m.segment = s.name)
 		from dunlin.segments s join dunlin.segment_versions v using (name, version)
 		order by s.name`)

@@ -149,7 +149,7 @@ func (t *Ticker) evaluate(ctx context.Context, tx pgx.Tx, tick *Tick, env rule.E
 			}
 			continue
 		}
-		if err := evaluateOne(ctx, tx, s.Name, r, ready, tick, env); err != nil {
+		if err := evaluateOne(ctx, tx, s, r, ready, tick, env); err != nil {
 			return fmt.Errorf("segment %q: %w", s.Name, err)
 		}
 	}
@@ -160,7 +160,7 @@ func (t *Ticker) evaluate(ctx context.Context, tx pgx.Tx, tick *Tick, env rule.E
 // customers' attributes, the rule with its bounds at this instant, and which
 // accounts are ready: when the last two are what they were at the last tick,
 // only changed customers can have joined or left.
-func evaluateOne(ctx context.Context, tx pgx.Tx, name string, r *rule.Rule, ready string, tick *Tick, env rule.Env) error {
+func evaluateOne(ctx context.Context, tx pgx.Tx, s Stored, r *rule.Rule, ready string, tick *Tick, env rule.Env) error {
 	matching, err := match(r, env)
 	if err != nil {
 		return err
@@ -171,23 +171,19 @@ func evaluateOne(ctx context.Context, tx pgx.Tx, name string, r *rule.Rule, read
 		return fmt.Errorf("compile: %w", err)
 	}
 	evaluatedAs := fmt.Sprintf("%x", sha256.Sum256(fmt.Appendf(nil, "%s %v %s", sql, args, ready)))
-	var same bool
-	if err := tx.QueryRow(ctx, `select coalesce(evaluated_as = $2, false) from dunlin.segments where name = $1`, name, evaluatedAs).Scan(&same); err != nil {
-		return fmt.Errorf("read the last evaluation: %w", err)
-	}
-	narrow := same && !tick.Everyone
+	narrow := s.EvaluatedAs == evaluatedAs && !tick.Everyone
 	if narrow && len(tick.Changed) == 0 {
 		return nil
 	}
-	joined, left, err := members(ctx, tx, name, matching, tick, narrow)
+	joined, left, err := members(ctx, tx, s.Name, matching, tick, narrow)
 	if err != nil {
 		return err
 	}
 	tick.Joined, tick.Left = tick.Joined+joined, tick.Left+left
 	if joined+left > 0 {
-		tick.Moved[name] = joined + left
+		tick.Moved[s.Name] = joined + left
 	}
-	_, err = tx.Exec(ctx, `update dunlin.segments set evaluated_at = $2, evaluated_as = $3, fault = null where name = $1`, name, tick.At, evaluatedAs)
+	_, err = tx.Exec(ctx, `update dunlin.segments set evaluated_at = $2, evaluated_as = $3, fault = null where name = $1`, s.Name, tick.At, evaluatedAs)
 	if err != nil {
 		return fmt.Errorf("record evaluation: %w", err)
 	}
@@ -197,7 +193,7 @@ func evaluateOne(ctx context.Context, tx pgx.Tx, name string, r *rule.Rule, read
 // inForce is List without the counts.
 func inForce(ctx context.Context, tx pgx.Tx) ([]Stored, error) {
 	rows, err := tx.Query(ctx, `
-		select s.name, s.version, v.description, v.rule, coalesce(s.fault, ''), s.evaluated_at, 0::bigint
+		select s.name, s.version, v.description, v.rule, coalesce(s.fault, ''), s.evaluated_at, coalesce(s.evaluated_as, ''), 0::bigint
 		from dunlin.segments s join dunlin.segment_versions v using (name, version)
 		order by s.name`)
 	if err != nil {

@@ -158,12 +158,6 @@ func (f *fakeStripe) serve(path, object string) {
 	f.objects[path] = []byte(object)
 }
 
-func (f *fakeStripe) remove(path string) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	delete(f.objects, path)
-}
-
 func (f *fakeStripe) failWith(fail func(r *http.Request) (int, string)) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

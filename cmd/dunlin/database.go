@@ -57,7 +57,7 @@ func (d *database) connect(ctx context.Context, url string, logger *slog.Logger)
 	}
 	d.Pool = pool
 	if err := pool.Ping(ctx); err != nil {
-		return fmt.Errorf("Postgres does not answer at %s:%d: %w; check DATABASE_URL and that the server runs", cfg.ConnConfig.Host, cfg.ConnConfig.Port, err)
+		return fmt.Errorf("no answer from Postgres at %s:%d: %w; check DATABASE_URL and that the server runs", cfg.ConnConfig.Host, cfg.ConnConfig.Port, err)
 	}
 	if err := migrations.Up(ctx, pool, logger); err != nil {
 		return fmt.Errorf("migrate: %w", err)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -125,7 +126,8 @@ type definitionSet struct {
 func (c definitionFiles) read(ctx context.Context, q workspace.Querier, in io.Reader) (definitionSet, error) {
 	docs, err := workspace.ReadFiles(append(c.Files, c.More...), in)
 	if err != nil {
-		if _, ok := err.(workspace.Faults); !ok {
+		var faults workspace.Faults
+		if !errors.As(err, &faults) {
 			err = &usageError{err}
 		}
 		return definitionSet{}, err

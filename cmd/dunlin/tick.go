@@ -34,7 +34,7 @@ func (c tickCmd) Run(ctx context.Context, a *app) error {
 		if a.json {
 			return a.line(map[string]any{"tick": t.ID, "at": t.At.UTC(), "joined": t.Joined, "left": t.Left, "changed": len(t.Changed), "rolled_back": c.Now != ""})
 		}
-		a.say("at %s: %s would join or joined, %d left, %s changed", t.At.UTC().Format(time.RFC3339), plural(t.Joined, "customer"), t.Left, plural(len(t.Changed), "customer"))
+		a.say("at %s: %s joined, %d left, %s had changed", t.At.UTC().Format(time.RFC3339), plural(t.Joined, "customer"), t.Left, plural(len(t.Changed), "customer"))
 		if c.Now != "" {
 			a.say("rolled back: nothing was written")
 		}

@@ -58,7 +58,7 @@ func wire(ctx context.Context, w wiring) (*product, error) {
 		return nil, err
 	}
 	p.campaigns, err = campaigns.NewStore(campaigns.Config{
-		Pool: w.Pool, Logger: w.Logger, DryRun: w.Env.DryRun,
+		Pool: w.Pool, Logger: w.Logger, DryRun: w.Env.DryRun, NoIntercom: p.intercom == nil,
 		Contact: p.contact,
 		Unapplied: func(ctx context.Context, tx pgx.Tx, account int, stripeID string) (bool, error) {
 			return stripesync.Unapplied(ctx, tx, account, stripeID)

@@ -3,7 +3,6 @@ package rule_test
 import (
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -24,7 +23,7 @@ var odd = []string{"UTC", "Europe/Berlin", "America/St_Johns", "America/Sao_Paul
 func zones(t testing.TB) []*time.Location {
 	t.Helper()
 	names := slices.Clone(odd)
-	for _, root := range []string{"/usr/share/zoneinfo", filepath.Join(runtime.GOROOT(), "lib", "time")} {
+	for _, root := range []string{"/usr/share/zoneinfo", "/usr/share/lib/zoneinfo"} {
 		_ = filepath.WalkDir(root, func(path string, d os.DirEntry, err error) error {
 			name := strings.TrimPrefix(path, root+"/")
 			if err == nil && !d.IsDir() && strings.Contains(name, "/") && !strings.HasPrefix(name, "posix") && !strings.HasPrefix(name, "right") {
