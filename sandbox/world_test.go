@@ -258,8 +258,8 @@ func TestPeople_react(t *testing.T) {
 		kind, text string
 		low, high  float64
 	}{
-		{"message", "Hi Ana, your last payment of 49.00 usd did not go through.", 0.35, 0.55},
-		{"message", "Hi Ana, 49.00 usd is still open.", 0.35, 0.55},
+		{"message", "Hi Ana, your last payment of 49.00 usd did not go through.", 0.25, 0.45},
+		{"message", "Hi Ana, 49.00 usd is still open.", 0.25, 0.45},
 		{"ticket", "Call Ana about an unpaid invoice", 0.50, 0.70},
 		{"message", "Hi Ana, you pay 49.00 usd a month for Pro.", 0, 0.02},
 		{"tag", "unpaid", 0, 0.02},
