@@ -33,7 +33,7 @@ func (s *Store) Follow(ctx context.Context, tx pgx.Tx, t segments.Tick) (int64, 
 		return 0, err
 	}
 	for _, d := range active {
-		if !d.NeverExit && concerns(t, d.Segment) {
+		if !d.NeverExit && concerns(t, d) {
 			if err := end(ctx, tx, d, t); err != nil {
 				return 0, fmt.Errorf("campaign %q: %w", d.Name, err)
 			}
@@ -50,7 +50,7 @@ func (s *Store) Follow(ctx context.Context, tx pgx.Tx, t segments.Tick) (int64, 
 	}
 	var enrolled int64
 	for _, d := range running {
-		if !concerns(t, d.Segment) {
+		if !concerns(t, d) {
 			continue
 		}
 		n, err := enroll(ctx, tx, d, settings, t, false)
@@ -62,9 +62,11 @@ func (s *Store) Follow(ctx context.Context, tx pgx.Tx, t segments.Tick) (int64, 
 	return enrolled, nil
 }
 
-// concerns reports whether a tick may matter to the campaigns of a segment.
-func concerns(t segments.Tick, segment string) bool {
-	return t.Everyone || len(t.Changed) > 0 || t.Moved[segment] > 0
+// concerns reports whether a tick may begin or end enrollments of a campaign:
+// somebody joined or left its segment, or, where cards make the episodes, has
+// changed.
+func concerns(t segments.Tick, d Definition) bool {
+	return t.Everyone || t.Moved[d.Segment] > 0 || d.Episode.Kind == EpisodeCard && len(t.Changed) > 0
 }
 
 // amongSQL narrows a statement to the customers a tick names: those that

@@ -4,7 +4,7 @@
 create table dunlin.segments (
     name         text primary key,
     version      int         not null,
-    evaluated_at timestamptz, -- business time of the last tick that had to
+    evaluated_at timestamptz, -- business time of the last tick that looked at everybody
     evaluated_as text,        -- the rule and its bounds then, hashed: the same again leaves only changed customers to look at
     fault        text         -- why the last tick could not
 );

@@ -50,7 +50,7 @@ type Stored struct {
 	Description string
 	Source      string
 	Fault       string     // why the last tick could not evaluate it; empty when it could
-	EvaluatedAt *time.Time // the last tick that had to; nil before the first
+	EvaluatedAt *time.Time // the last tick that looked at everybody; nil before the first
 	EvaluatedAs string     // rule, bounds and accounts of that evaluation, hashed
 	Members     int64
 }

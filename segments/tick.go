@@ -183,6 +183,9 @@ func evaluateOne(ctx context.Context, tx pgx.Tx, s Stored, r *rule.Rule, ready s
 	if joined+left > 0 {
 		tick.Moved[s.Name] = joined + left
 	}
+	if narrow {
+		return nil
+	}
 	_, err = tx.Exec(ctx, `update dunlin.segments set evaluated_at = $2, evaluated_as = $3, fault = null where name = $1`, s.Name, tick.At, evaluatedAs)
 	if err != nil {
 		return fmt.Errorf("record evaluation: %w", err)

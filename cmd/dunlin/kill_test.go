@@ -224,7 +224,8 @@ func (k *killing) deliveries(where string) []string {
 	return keys
 }
 
-// lapse lets every lease end that dead workers hold, as a few minutes do.
+// lapse lets every lease end that dead workers hold, and River rescue their jobs,
+// as a few minutes do.
 func (k *killing) lapse() {
 	k.t.Helper()
 	for _, key := range k.claimed() {
@@ -235,6 +236,10 @@ func (k *killing) lapse() {
 	execSQL(k.t, k.db.Pool, `update dunlin.deliveries set leased_until = clock_timestamp() - interval '1 second' where state = 'claimed'`)
 	execSQL(k.t, k.db.Pool, `update dunlin.deliveries set poked_until = null where state = 'planned'`)
 	execSQL(k.t, k.db.Pool, `update dunlin.stripe_events set leased_until = null where state = 'stored'`)
+	execSQL(k.t, k.db.Pool, `
+		update river.river_job set state = case when attempt < max_attempts then 'available' else 'discarded' end::river.river_job_state,
+		       finalized_at = case when attempt < max_attempts then null else now() end
+		where state = 'running'`)
 }
 
 // ahead is how many requests Intercom has accepted that we do not know of.

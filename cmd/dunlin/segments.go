@@ -67,7 +67,7 @@ type segmentsCheckCmd struct {
 type checkedRule struct {
 	OK          bool             `json:"ok"`
 	Rule        string           `json:"rule,omitempty"` // in canonical form
-	SQL         string           `json:"sql"`
+	SQL         *string          `json:"sql"` // null for a wrong rule
 	Args        []any            `json:"args"`
 	Diagnostics []ruleDiagnostic `json:"diagnostics"`
 }
@@ -104,7 +104,7 @@ func (c segmentsCheckCmd) Run(a *app) error {
 	canonical := strings.TrimRight(rule.Format(r.Tree()), "\n")
 	switch {
 	case a.json:
-		return a.line(checkedRule{OK: true, Rule: canonical, SQL: sql, Args: orEmpty(args), Diagnostics: []ruleDiagnostic{}})
+		return a.line(checkedRule{OK: true, Rule: canonical, SQL: &sql, Args: orEmpty(args), Diagnostics: []ruleDiagnostic{}})
 	case c.SQL:
 		fmt.Fprintln(a.out, sql)
 		for i, arg := range args {

@@ -1,0 +1,190 @@
+package jobs
+
+import (
+	"context"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/dunlin/dunlin/intercom"
+	"github.com/dunlin/dunlin/sandbox"
+)
+
+func TestDeliver(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ name, step, kind string }{
+		{"message", aMessage, "message"}, {"task", aTask, "ticket"}, {"tag", aTag, "tag"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, tt.step, nil)
+			if _, err := intercom.Setup(t.Context(), w.Intercom, w.Pool, noon); err != nil {
+				t.Fatal(err)
+			}
+			w.owing(1)
+			w.start()
+			key := w.keys()[0]
+			if tt.kind == "ticket" { // a task does not ask who the contact is by itself
+				email := intercom.Customer{Account: key.Account, ID: key.Customer, Email: "ann0@example.com"}
+				if _, err := w.Links.Resolve(t.Context(), w.Pool, email, intercom.Settings{}, time.Minute); err != nil {
+					t.Fatal(err)
+				}
+			}
+			w.deliver(key)
+			w.deliver(key) // a poke too many finds nothing to do
+			accepted := w.intercom.Accepted()
+			if got := w.stands(key); got != "sent - 1" || len(accepted) != 1 || accepted[0].Kind != tt.kind || accepted[0].Contact != w.contact(0) {
+				t.Errorf("delivered\n got %q, accepted %+v\nwant \"sent - 1\" and one %s", got, accepted, tt.kind)
+			}
+			var external string
+			w.scan(&external, `select coalesce(external_id, '') from dunlin.deliveries`)
+			if tt.kind != "tag" && external != accepted[0].ID {
+				t.Errorf("external_id\n got %q\nwant %q", external, accepted[0].ID)
+			}
+		})
+	}
+}
+
+// TestDeliver_refused: what Intercom says decides whether, and when, it is asked
+// again. Each case is worked until it is settled, five times at most.
+func TestDeliver_refused(t *testing.T) {
+	t.Parallel()
+	status := func(code int) sandbox.Fault { return sandbox.Fault{Kind: sandbox.FaultStatus, Status: code} }
+	tests := []struct {
+		name     string
+		step     string
+		path     string
+		fault    sandbox.Fault
+		first    string // how it stands after the first attempt
+		last     string // and after the fifth
+		accepted int
+	}{
+		{"token withdrawn: planned again", aMessage, "/messages", status(401), "planned intercom_refuses 1", "planned intercom_refuses 5", 0},
+		{"plan too small: planned again", aMessage, "/messages", status(403), "planned intercom_refuses 1", "planned intercom_refuses 5", 0},
+		{"contact gone: thrice, then failed", aMessage, "/messages", status(404), "planned intercom_refuses 1", "failed refused 3", 0},
+		{"refused for good: failed", aMessage, "/messages", status(400), "failed refused 1", "failed refused 1", 0},
+		{"unprocessable: failed", aTask, "/tickets", status(422), "failed refused 1", "failed refused 1", 0},
+		{"server error: unknown", aMessage, "/messages", status(500), "unknown no_clear_answer 1", "unknown no_clear_answer 1", 0},
+		{"done, the answer lost: unknown", aMessage, "/messages", sandbox.Fault{Kind: sandbox.FaultReset, Process: true}, "unknown no_clear_answer 1", "unknown no_clear_answer 1", 1},
+		{"not done, the connection reset: unknown", aMessage, "/messages", sandbox.Fault{Kind: sandbox.FaultReset}, "unknown no_clear_answer 1", "unknown no_clear_answer 1", 0},
+		{"done, the answer cut off: unknown", aTask, "/tickets", sandbox.Fault{Kind: sandbox.FaultTruncate}, "unknown no_clear_answer 1", "unknown no_clear_answer 1", 1},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, tt.step, only(tt.path, tt.fault))
+			if _, err := intercom.Setup(t.Context(), w.Intercom, w.Pool, noon); err != nil {
+				t.Fatal(err)
+			}
+			w.owing(1)
+			w.start()
+			key := w.keys()[0]
+			person := intercom.Customer{Account: key.Account, ID: key.Customer, Email: "ann0@example.com"}
+			if _, err := w.Links.Resolve(t.Context(), w.Pool, person, intercom.Settings{}, time.Minute); err != nil {
+				t.Fatal(err)
+			}
+			w.deliver(key)
+			if got := w.stands(key); got != tt.first {
+				t.Errorf("after one attempt\n got %q\nwant %q", got, tt.first)
+			}
+			var rests bool
+			w.scan(&rests, `select coalesce(poked_until > clock_timestamp() + interval '20 seconds' and due_at <= $1 and detail <> '', false) from dunlin.deliveries`, noon)
+			if again := tt.first[:7] == "planned"; rests != again {
+				t.Errorf("due, and named, and left alone for a while\n got %v\nwant %v", rests, again)
+			}
+			for range 4 {
+				w.deliver(key)
+			}
+			if got := w.stands(key); got != tt.last {
+				t.Errorf("after five attempts\n got %q\nwant %q", got, tt.last)
+			}
+			if got := len(w.intercom.Accepted()); got != tt.accepted {
+				t.Errorf("accepted\n got %d\nwant %d", got, tt.accepted)
+			}
+		})
+	}
+}
+
+func TestDeliver_limitUsedUp(t *testing.T) {
+	t.Parallel()
+	// Without headers that say when the window ends nobody calls for ten seconds.
+	w := newWorld(t, aMessage, only("/messages", sandbox.Fault{Kind: sandbox.FaultStatus, Status: 429}))
+	w.owing(2)
+	w.start()
+	keys := w.keys()
+	w.deliver(keys[0])
+	if got, want := w.stands(keys[0]), "planned intercom_refuses 1"; got != want {
+		t.Errorf("after a 429\n got %q\nwant %q", got, want)
+	}
+	var rests bool
+	w.scan(&rests, `select poked_until > clock_timestamp() + interval '5 seconds' and poked_until <= clock_timestamp() + interval '11 seconds' from dunlin.deliveries where customer_id = $1`, keys[0].Customer)
+	if !rests {
+		t.Error("it does not rest until the window ends")
+	}
+	// Another worker that comes now does not claim: it waits for pacing first.
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	before := w.intercom.Requests()
+	_, err := (&deliverWorker{Config: w.Config}).ready(ctx, keys[1])
+	if err == nil || w.intercom.Requests() != before {
+		t.Errorf("while the limit is used up\n got error %v and %d more requests\nwant it to wait", err, w.intercom.Requests()-before)
+	}
+	if got, want := w.stands(keys[1])[:7], "planned"; got != want {
+		t.Errorf("the other delivery\n got %q\nwant %q", got, want)
+	}
+}
+
+func TestDeliver_connectionRefused(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, aMessage, nil)
+	w.owing(1)
+	w.start()
+	key := w.keys()[0]
+	person := intercom.Customer{Account: key.Account, ID: key.Customer, Email: "ann0@example.com"}
+	if _, err := w.Links.Resolve(t.Context(), w.Pool, person, intercom.Settings{}, time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	// A client that never connected, so that no connection is left over on which
+	// bytes might have gone out.
+	var err error
+	if w.Intercom, err = intercom.New(intercom.Config{BaseURL: w.server.URL, Token: token}); err != nil {
+		t.Fatal(err)
+	}
+	w.server.Close()
+	w.deliver(key)
+	if got, want := w.stands(key), "planned intercom_refuses 1"; got != want {
+		t.Errorf("nobody listens\n got %q\nwant %q", got, want)
+	}
+}
+
+// TestDeliver_contactNotRead: when Intercom cannot be asked who the contact is,
+// the delivery waits, named, and is not claimed.
+func TestDeliver_contactNotRead(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, aMessage, func(r *http.Request) sandbox.Fault {
+		return sandbox.Fault{Kind: sandbox.FaultStatus, Status: 401}
+	})
+	w.owing(1)
+	w.start()
+	key := w.keys()[0]
+	w.deliver(key)
+	if got, want := w.stands(key), "planned intercom_refuses 0"; got != want {
+		t.Errorf("the contact cannot be read\n got %q\nwant %q", got, want)
+	}
+}
+
+// TestDeliver_noToken: without a client there is nobody to call, and that is named.
+func TestDeliver_noToken(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, aMessage, nil)
+	w.owing(1)
+	w.start()
+	w.Intercom = nil
+	key := w.keys()[0]
+	w.exec(`insert into dunlin.links (account_id, customer_id, state, contact_id, role, email, checked_at) values ($1, $2, 'linked', $3, 'user', 'ann0@example.com', $4)`,
+		key.Account, key.Customer, w.contact(0), noon)
+	w.deliver(key)
+	if got, want := w.stands(key), "planned intercom_refuses 1"; got != want {
+		t.Errorf("without a token\n got %q\nwant %q", got, want)
+	}
+}

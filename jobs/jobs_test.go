@@ -1,0 +1,218 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/rivertype"
+
+	"github.com/dunlin/dunlin/sandbox"
+)
+
+func TestPeriodic(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		tick, sweep time.Duration
+		want        int
+	}{{0, 0, 2}, {-1, -1, 0}, {-1, 0, 1}, {time.Minute, -1, 1}} {
+		if got := len((Config{TickEvery: tt.tick, SweepEvery: tt.sweep}).periodic()); got != tt.want {
+			t.Errorf("tick every %s, sweep every %s\n got %d periodic jobs\nwant %d", tt.tick, tt.sweep, got, tt.want)
+		}
+	}
+}
+
+func TestNew_missing(t *testing.T) {
+	t.Parallel()
+	if _, err := New(Config{}); err == nil || !strings.Contains(err.Error(), "required") {
+		t.Errorf("New of nothing\n got %v\nwant an error that says what is required", err)
+	}
+}
+
+// TestPeriodic_runs: with intervals on, a tick and a sweep come by themselves,
+// and what they find gets done; with -1 no job comes that nobody asked for.
+func TestPeriodic_runs(t *testing.T) {
+	t.Parallel()
+	on, off := newWorld(t, aMessage, nil), newWorld(t, aMessage, nil)
+	for _, w := range []*world{on, off} {
+		w.owing(2)
+		w.start()
+	}
+	on.TickEvery, on.SweepEvery = 0, 0
+	off.run()
+	on.run()
+	on.until("both are written to", `select count(*) = 2 from dunlin.deliveries where state = 'sent'`)
+	on.until("a tick and a sweep", `select count(distinct kind) = 2 from river.river_job where kind in ('tick', 'sweep') and state = 'completed'`)
+	var jobs int
+	off.scan(&jobs, `select count(*) from river.river_job`)
+	if jobs != 0 {
+		t.Errorf("with ticks and sweeps off\n got %d jobs\nwant none", jobs)
+	}
+}
+
+func TestUnknownAccount(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, aMessage, nil)
+	for kind, err := range map[string]error{
+		"apply": (&applyWorker{Config: w.Config}).Work(t.Context(), &river.Job[ApplyArgs]{Args: ApplyArgs{"other"}}),
+		"sync":  (&syncWorker{Config: w.Config}).Work(t.Context(), &river.Job[SyncArgs]{Args: SyncArgs{"other"}}),
+	} {
+		var cancel *rivertype.JobCancelError
+		if !errors.As(err, &cancel) || !strings.Contains(err.Error(), `"other"`) {
+			t.Errorf("%s for an account that is not set up\n got %v\nwant it cancelled, naming the account", kind, err)
+		}
+	}
+	w.tx(func(tx pgx.Tx) error { return w.poker.Apply(t.Context(), tx, "other") })
+	w.run()
+	w.until("the job is cancelled", `select exists (select from river.river_job where kind = 'apply' and state = 'cancelled')`)
+}
+
+// TestSweep_findsWhatIsLost: our tables are the truth, River's are not. With all
+// jobs gone, and claims of a dead worker left, one sweep brings everything back.
+func TestSweep_findsWhatIsLost(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, aMessage, nil)
+	w.owing(6)
+	w.start()
+	w.tx(func(tx pgx.Tx) error {
+		n, err := w.poker.Due(t.Context(), tx, noon)
+		if err == nil && n != 6 {
+			err = fmt.Errorf("%d deliveries poked, want 6", n)
+		}
+		return err
+	})
+	w.exec(`delete from river.river_job`)
+	w.exec(`update dunlin.deliveries set poked_until = clock_timestamp() - interval '1 second'`)
+	dead := w.keys()[0]
+	w.exec(`update dunlin.deliveries set state = 'claimed', token = gen_random_uuid(), leased_until = clock_timestamp() - interval '1 second', attempts = 1 where customer_id = $1`, dead.Customer)
+
+	w.run()
+	w.tx(func(tx pgx.Tx) error { return w.poker.Sweep(t.Context(), tx) })
+	w.until("the others are written to", `select count(*) = 5 from dunlin.deliveries where state = 'sent'`)
+	if got, want := w.stands(dead), "unknown worker_lost 1"; got != want {
+		t.Errorf("the claim of a dead worker\n got %q\nwant %q", got, want)
+	}
+	if got := len(w.intercom.Accepted()); got != 5 {
+		t.Errorf("accepted\n got %d\nwant 5", got)
+	}
+}
+
+// TestSweep_leaves what somebody is on the way for.
+func TestSweep_leavesWhatIsUnderWay(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, aMessage, nil)
+	w.owing(3)
+	w.start()
+	keys := w.keys()
+	w.exec(`update dunlin.deliveries set poked_until = clock_timestamp() + interval '1 minute' where customer_id = $1`, keys[0].Customer)
+	w.exec(`update dunlin.deliveries set state = 'claimed', token = gen_random_uuid(), leased_until = clock_timestamp() + interval '1 minute' where customer_id = $1`, keys[1].Customer)
+	if err := (&sweepWorker{Config: w.Config, poker: w.poker}).Work(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	rows, err := w.Pool.Query(t.Context(), `select (args->>'customer')::bigint from river.river_job where kind = 'deliver'`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	poked, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []int64{keys[2].Customer}; !slices.Equal(poked, want) {
+		t.Errorf("poked\n got %d\nwant %d", poked, want)
+	}
+	if got := w.stands(keys[1])[:7]; got != "claimed" {
+		t.Errorf("a claim whose lease runs\n got %q\nwant claimed", got)
+	}
+}
+
+// TestStop_duringACall: a graceful stop waits for the call that is on its way
+// and records what became of it.
+func TestStop_duringACall(t *testing.T) {
+	t.Parallel()
+	calling, answer := make(chan struct{}), make(chan struct{})
+	w := newWorld(t, aMessage, func(r *http.Request) sandbox.Fault {
+		if strings.HasSuffix(r.URL.Path, "/messages") {
+			close(calling)
+			<-answer
+		}
+		return sandbox.Fault{}
+	})
+	w.owing(1)
+	w.start()
+	client := w.run()
+	w.tx(func(tx pgx.Tx) error { return w.poker.Sweep(t.Context(), tx) })
+	select {
+	case <-calling:
+	case <-time.After(30 * time.Second):
+		t.Fatal("no call came")
+	}
+	stopped := make(chan error, 1)
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		defer cancel()
+		stopped <- client.Stop(ctx)
+	}()
+	select {
+	case err := <-stopped:
+		t.Fatalf("stopped (%v) with a call under way", err)
+	case <-time.After(100 * time.Millisecond):
+	}
+	close(answer)
+	if err := <-stopped; err != nil {
+		t.Fatal(err)
+	}
+	if got, want := w.stands(w.keys()[0]), "sent - 1"; got != want {
+		t.Errorf("after the stop\n got %q\nwant %q", got, want)
+	}
+}
+
+// TestTick_nothingNew: a poke for a tick that another has made needless makes
+// none.
+func TestTick_nothingNew(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, aMessage, nil)
+	w.owing(1)
+	ticks := func() (n int) {
+		w.scan(&n, `select count(*) from dunlin.ticks`)
+		return n
+	}
+	tick := func() {
+		t.Helper()
+		if err := (&tickWorker{Config: w.Config}).Work(t.Context(), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tick()
+	first := ticks()
+	tick()
+	if first != 1 || ticks() != 1 {
+		t.Errorf("ticks after one poke and after two\n got %d and %d\nwant 1 and 1", first, ticks())
+	}
+	w.exec(`insert into dunlin.changed_customers (account_id, customer_id, attributes) select account_id, customer_id, '{delinquent}' from dunlin.customers`)
+	tick()
+	if got := ticks(); got != 2 {
+		t.Errorf("ticks after news\n got %d\nwant 2", got)
+	}
+}
+
+func TestReadPending(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, aMessage, nil)
+	w.owing(2)
+	w.start()
+	w.exec(`update dunlin.deliveries set due_at = $1 where customer_id = $2`, noon.Add(time.Hour), w.keys()[0].Customer)
+	p, err := ReadPending(t.Context(), w.Pool, noon)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.Due != 1 || p.NextDue == nil || !p.NextDue.Equal(noon.Add(time.Hour)) || p.None() || p.Ticked == nil || !p.Ticked.Equal(noon) {
+		t.Errorf("pending\n got %+v\nwant one due now, the next in an hour, ticked at noon", p)
+	}
+}
