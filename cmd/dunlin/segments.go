@@ -67,7 +67,7 @@ type segmentsCheckCmd struct {
 type checkedRule struct {
 	OK          bool             `json:"ok"`
 	Rule        string           `json:"rule,omitempty"` // in canonical form
-	SQL         *string          `json:"sql"` // null for a wrong rule
+	SQL         *string          `json:"sql"`            // null for a wrong rule
 	Args        []any            `json:"args"`
 	Diagnostics []ruleDiagnostic `json:"diagnostics"`
 }
