@@ -49,6 +49,7 @@ func (s *Store) Follow(ctx context.Context, tx pgx.Tx, t segments.Tick) (int64, 
 		return 0, err
 	}
 	var enrolled int64
+	t.Everyone = t.Everyone || t.NewHour // every so many days, or after a pause, somebody may be due who has not changed
 	for _, d := range running {
 		if !concerns(t, d) {
 			continue

@@ -17,9 +17,9 @@ func (c *Clock) Now() time.Time { return time.Unix(0, c.nanos.Load()).UTC() }
 // set moves the clock, in either direction; callers see to it that it is forward.
 func (c *Clock) set(t time.Time) { c.nanos.Store(t.UnixNano()) }
 
-// step is the grid of the merchant's life: whatever happens, happens at :00,
-// or :30, so that a driver who jumps from event to event jumps few times.
-const step int64 = 30 * 60
+// step is the grid of the merchant's life: whatever happens, happens on the hour,
+// so that a driver who jumps from event to event jumps few times.
+const step int64 = 60 * 60
 
 const (
 	hour int64 = 3600

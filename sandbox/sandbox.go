@@ -22,7 +22,7 @@
 //     it is about, so neither the order nor the concurrency of requests matters.
 //   - Time stands still between calls of Advance. Nothing sleeps, and nothing goes
 //     on after a call returned but the HTTP that somebody else serves.
-//   - Events happen at :00 and :30 of the virtual clock. Those of one
+//   - Events happen on the hour of the virtual clock. Those of one
 //     change share one second, and their webhooks come in no particular order.
 //   - Webhooks are signed with virtual time; what was not answered 2xx is posted
 //     again, at once and at each later Advance, until it is.
@@ -57,7 +57,7 @@ const (
 type Config struct {
 	Seed      int64
 	Customers int       // at the start; zero means 2,000
-	Start     time.Time // rounded up to half an hour; zero means 2026-02-16 06:00 UTC
+	Start     time.Time // rounded up to an hour; zero means 2026-02-16 06:00 UTC
 
 	StripeKey     string // empty means [StripeKey]
 	WebhookSecret string // empty means [WebhookSecret]

@@ -37,10 +37,11 @@ type Tick struct {
 	Moved        map[string]int64 // joins and leaves by segment, of those that had any
 
 	// Changed are the customers whose attributes changed since the last tick.
-	// When Everyone is true they were too many to name, or an hour began: what
-	// follows from a tick is then looked at for all customers.
-	Changed  []customers.Ref
-	Everyone bool
+	// When Everyone is true they were too many to name, or a day began: all
+	// customers are looked at. NewHour says that an hour began, for what follows
+	// from the time that has passed and not from a change.
+	Changed           []customers.Ref
+	Everyone, NewHour bool
 }
 
 // maxChanged is how many changed customers a tick names; with more it looks at
@@ -123,8 +124,9 @@ func (t *Ticker) begin(ctx context.Context, tx pgx.Tx, at time.Time, anyInstant 
 	if len(tick.Changed) > maxChanged {
 		tick.Changed, tick.Everyone = nil, true
 	}
-	newHour := last == nil || !last.Truncate(time.Hour).Equal(tick.At.Truncate(time.Hour))
-	tick.Everyone = tick.Everyone || newHour || anyInstant
+	began := func(d time.Duration) bool { return last == nil || !last.Truncate(d).Equal(tick.At.Truncate(d)) }
+	tick.NewHour = began(time.Hour)
+	tick.Everyone = tick.Everyone || began(24*time.Hour) || anyInstant
 	return tick, nil
 }
 
