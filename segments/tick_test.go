@@ -242,8 +242,12 @@ func TestTick_news(t *testing.T) {
 		t.Errorf("consumed\n got %+v", tick)
 	}
 	f.now = f.now.Add(time.Hour)
-	if tick := f.tick(); !tick.Everyone {
-		t.Error("an hour began and not everyone was looked at")
+	if tick := f.tick(); !tick.NewHour || tick.Everyone {
+		t.Errorf("an hour began\n got %+v\nwant NewHour, and not Everyone", tick)
+	}
+	f.now = f.now.Add(24 * time.Hour)
+	if tick := f.tick(); !tick.NewHour || !tick.Everyone {
+		t.Errorf("a day began\n got %+v\nwant NewHour and Everyone", tick)
 	}
 	f.exec(`insert into dunlin.customers (account_id, stripe_id, projected_at, delinquent) select $1, 'cus_' || n, $2, true from generate_series(1, 6000) n`, f.account, monday)
 	f.exec(`insert into dunlin.changed_customers (account_id, customer_id, attributes) select account_id, customer_id, '{}' from dunlin.customers`)
