@@ -264,6 +264,9 @@ func (k *killing) kill(failpoint string, n, workers int) {
 	k.t.Fatalf("no process got to %s in three days", failpoint)
 }
 
+// TestKilledWorkers kills processes with -9 around the claim, the call and the
+// record, and holds that nobody is written to twice (one-contact) and that
+// nothing is left waiting without a name (nothing-lost).
 func TestKilledWorkers(t *testing.T) {
 	t.Parallel()
 	k := newKilling(t)

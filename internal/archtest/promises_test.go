@@ -32,25 +32,42 @@ var promises = map[string][]place{
 		{"migrations/*.sql", `constraint deliveries_one_contact primary key \(account_id, customer_id, campaign, episode, step\)`},
 		{"campaigns/*.go", `deliveries_one_contact`},
 		{"jobs/*.go", `one-contact`},
+		{"campaigns/*_test.go", `one-contact`},
+		{"cmd/dunlin/kill_test.go", `one-contact`},
 	},
 	"nothing-lost": {
 		{"migrations/*.sql", `create index deliveries_claimed on dunlin.deliveries \(leased_until\)`},
 		{"jobs/*.go", `nothing-lost`},
+		{"campaigns/*_test.go", `nothing-lost`},
+		{"cmd/dunlin/kill_test.go", `nothing-lost`},
 	},
 	"decent-hours": {
 		{"campaigns/*.go", `decent-hours`},
+		{"campaigns/*_test.go", `decent-hours`},
 	},
 	"no-stale-contact": {
 		{"campaigns/*.go", `no-stale-contact`},
+		{"campaigns/*_test.go", `no-stale-contact`},
 	},
 	"honest-mirror": {
 		{"migrations/*.sql", `ready_at .*honest-mirror`},
 		{"stripesync/*.go", `honest-mirror`},
 		{"segments/*.go", `honest-mirror`},
+		{"segments/*_test.go", `honest-mirror`},
+		{"stripesync/*_test.go", `honest-mirror`},
 	},
 	"safe-webhooks": {
 		{"migrations/*.sql", `safe-webhooks`},
 		{"stripesync/*.go", `safe-webhooks`},
+		{"stripesync/*_test.go", `safe-webhooks`},
+	},
+	"exact-membership": {
+		{"segments/*.go", `exact-membership`},
+		{"segments/*_test.go", `exact-membership`},
+	},
+	"no-surprise-blast": {
+		{"campaigns/*.go", `no-surprise-blast`},
+		{"campaigns/*_test.go", `no-surprise-blast`},
 	},
 	"honest-money": {
 		{"customers/*.go", `honest-money`},
