@@ -188,12 +188,13 @@ func (s *Store) situation(ctx context.Context, tx pgx.Tx, key Key, now time.Time
 	case err != nil:
 		return x, false, err
 	}
-	if x.Member, err = segments.Holds(ctx, tx, segment.Rule, env, ref); err != nil {
+	x.SegmentWaits = segment.Waits != ""
+	if x.Member, err = segments.Holds(ctx, tx, segment.Rule, segment.Parents, env, ref); err != nil {
 		return x, false, err
 	}
 	x.Condition = true
 	if step.If != nil {
-		if x.Condition, err = segments.Holds(ctx, tx, step.If, env, ref); err != nil {
+		if x.Condition, err = segments.Holds(ctx, tx, step.If, nil, env, ref); err != nil {
 			return x, false, err
 		}
 	}

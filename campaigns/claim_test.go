@@ -373,7 +373,7 @@ func TestAwaken(t *testing.T) {
 	if _, err := workspace.Resume(ctx, w.pool, noon.Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
-	w.tx(func(tx pgx.Tx) error { return Awaken(ctx, tx, noon.Add(time.Minute)) })
+	w.tx(func(tx pgx.Tx) error { return Awaken(ctx, tx, Stopped, noon.Add(time.Minute)) })
 	if got := w.poke(noon.Add(time.Minute), 10); len(got) != 1 || got[0] != k {
 		t.Errorf("poked after the stop was lifted\n got %v\nwant %v", got, k)
 	}

@@ -43,6 +43,7 @@ const (
 	QuietNow      Reason = "quiet_hours"      // it is night, or the like, where they live
 	Stopped       Reason = "stopped"          // dunlin stop
 	Paused        Reason = "campaign_paused"  // dunlin campaigns pause
+	SegmentWaits  Reason = "segment_waits"    // its unusual change, for somebody to accept it
 	Unapplied     Reason = "unapplied_event"  // news from Stripe about this customer is not in yet
 	TestOnly      Reason = "test_contacts"    // only test contacts receive for now
 	ZoneUnknown   Reason = "zone_unknown"     // unknown_zone: hold
@@ -89,13 +90,14 @@ type Situation struct {
 	DryRun     bool
 	NoIntercom bool // no token: contacts cannot be looked up
 
-	Stopped     bool // dunlin stop
-	Paused      bool // the campaign
-	Enrolled    bool // the enrollment is active
-	NeverExit   bool
-	Member      bool // of the campaign's segment, by its rule, now
-	SameEpisode bool // the card the enrollment is about is still the card
-	Unapplied   bool // a stored Stripe event of the customer waits to be applied
+	Stopped      bool // dunlin stop
+	Paused       bool // the campaign
+	SegmentWaits bool // for somebody to accept an unusual change
+	Enrolled     bool // the enrollment is active
+	NeverExit    bool
+	Member       bool // of the campaign's segment, by its rule, now
+	SameEpisode  bool // the card the enrollment is about is still the card
+	Unapplied    bool // a stored Stripe event of the customer waits to be applied
 
 	Step      Step
 	Condition bool       // of the step's if
@@ -122,6 +124,8 @@ func Decide(s Situation) Decision {
 		return Decision{Verdict: Skip, Reason: Ended}
 	case s.Unapplied:
 		return s.wait(Unapplied, s.Now.Add(recheckSoon))
+	case s.SegmentWaits: // whether it is a member cannot be trusted
+		return s.wait(SegmentWaits, s.Now.Add(recheckSlow))
 	case !s.SameEpisode && !s.NeverExit:
 		return Decision{Verdict: Stop, Reason: EpisodeOver}
 	case !s.Member && !s.NeverExit:
@@ -233,6 +237,7 @@ var inWords = map[Reason]string{
 	QuietNow:         "quiet hours",
 	Stopped:          "dunlin is stopped",
 	Paused:           "the campaign is paused",
+	SegmentWaits:     "its segment changed unusually, and somebody has to accept that",
 	Unapplied:        "news from Stripe is not in yet",
 	TestOnly:         "only test contacts receive for now",
 	ZoneUnknown:      "time zone unknown",

@@ -145,7 +145,7 @@ func TestParse_examples(t *testing.T) {
 	}
 	for _, d := range docs {
 		if d.Kind == "segment" {
-			s, faults := segments.Parse(d, k.Settings.Currency)
+			s, faults := segments.Parse(d, segments.Known{}, k.Settings.Currency)
 			if len(faults) > 0 {
 				t.Fatal(faults.Explain())
 			}

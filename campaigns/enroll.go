@@ -32,13 +32,20 @@ func (s *Store) Follow(ctx context.Context, tx pgx.Tx, t segments.Tick) (int64, 
 	if err != nil {
 		return 0, err
 	}
+	waiting, err := segments.Waiting(ctx, tx)
+	if err != nil {
+		return 0, err
+	}
 	for _, d := range active {
+		if waiting[d.Segment] {
+			continue // until somebody has accepted its unusual change
+		}
 		if !d.NeverExit && concerns(t, d) {
 			if err := end(ctx, tx, d, t); err != nil {
 				return 0, fmt.Errorf("campaign %q: %w", d.Name, err)
 			}
 		}
-		if d.Anchor != "" && (t.Everyone || len(t.Changed) > 0) {
+		if d.Anchor != "" && (t.Everyone || t.Whole[d.Segment] || len(t.Changed) > 0) {
 			if err := reschedule(ctx, tx, d, settings, t); err != nil {
 				return 0, fmt.Errorf("campaign %q: %w", d.Name, err)
 			}
@@ -51,7 +58,7 @@ func (s *Store) Follow(ctx context.Context, tx pgx.Tx, t segments.Tick) (int64, 
 	var enrolled int64
 	t.Everyone = t.Everyone || t.NewHour // every so many days, or after a pause, somebody may be due who has not changed
 	for _, d := range running {
-		if !concerns(t, d) {
+		if waiting[d.Segment] || !concerns(t, d) {
 			continue
 		}
 		n, err := enroll(ctx, tx, d, settings, t, false)
@@ -64,16 +71,16 @@ func (s *Store) Follow(ctx context.Context, tx pgx.Tx, t segments.Tick) (int64, 
 }
 
 // concerns reports whether a tick may begin or end enrollments of a campaign:
-// somebody joined or left its segment, or, where cards make the episodes, has
-// changed.
+// somebody joined or left its segment, or began another episode there.
 func concerns(t segments.Tick, d Definition) bool {
-	return t.Everyone || t.Moved[d.Segment] > 0 || d.Episode.Kind == EpisodeCard && len(t.Changed) > 0
+	return t.Everyone || t.Whole[d.Segment] || t.Moved[d.Segment] > 0
 }
 
 // amongSQL narrows a statement to the customers a tick names: those that
-// changed, and those that joined or left the segment. x is an alias.
-func amongSQL(t segments.Tick, x string) string {
-	if t.Everyone {
+// changed, and those that joined or left the segment or began another episode
+// there. x is an alias.
+func amongSQL(t segments.Tick, d Definition, x string) string {
+	if t.Everyone || t.Whole[d.Segment] {
 		return "true"
 	}
 	return `(` + x + `.account_id, ` + x + `.customer_id) in (
@@ -146,7 +153,7 @@ func enroll(ctx context.Context, tx pgx.Tx, d Definition, settings workspace.Set
 			             and e.campaign = @campaign and e.state <> 'active')) as starts_at
 			from dunlin.members m
 			join dunlin.customers c using (account_id, customer_id)
-			where m.segment = @segment and `+amongSQL(t, "m")+`),
+			where m.generation = (select generation from dunlin.segments where name = @segment) and `+amongSQL(t, d, "m")+`),
 		fresh as (
 			insert into dunlin.enrollments (account_id, customer_id, campaign, episode, version, state, reason, enrolled_at, starts_at, ended_at)
 			select account_id, customer_id, @campaign, episode, @version,
@@ -202,8 +209,8 @@ func end(ctx context.Context, tx pgx.Tx, d Definition, t segments.Tick) error {
 			       case when m.customer_id is null then @left_segment else @episode_over end as reason
 			from dunlin.enrollments e
 			join dunlin.customers c using (account_id, customer_id)
-			left join dunlin.members m on m.account_id = e.account_id and m.customer_id = e.customer_id and m.segment = @segment
-			where e.campaign = @campaign and e.state = 'active' and e.version = @version and `+amongSQL(t, "e")+`
+			left join dunlin.members m on m.account_id = e.account_id and m.customer_id = e.customer_id and m.generation = (select generation from dunlin.segments where name = @segment)
+			where e.campaign = @campaign and e.state = 'active' and e.version = @version and `+amongSQL(t, d, "e")+`
 			  and (m.customer_id is null or (@by_card and e.episode is distinct from `+episodeSQL(Episode{Kind: EpisodeCard})+`))
 			order by e.account_id, e.customer_id, e.episode
 			for update of e),
@@ -254,7 +261,7 @@ func reschedule(ctx context.Context, tx pgx.Tx, d Definition, settings workspace
 			join dunlin.customers c using (account_id, customer_id)
 			join dunlin.deliveries x using (account_id, customer_id, campaign, episode)
 			join `+stepsSQL+` using (step)
-			where e.campaign = @campaign and e.version = @version and e.state = 'active' and x.state = 'planned' and `+amongSQL(t, "e")+`
+			where e.campaign = @campaign and e.version = @version and e.state = 'active' and x.state = 'planned' and `+amongSQL(t, d, "e")+`
 			  and c.`+pgx.Identifier{d.Anchor}.Sanitize()+` is not null),
 		moved as (
 			select *, greatest(own_time, starts_at) as scheduled_at,

@@ -74,12 +74,17 @@ func TestStart(t *testing.T) {
 func TestStart_beforeTheFirstTick(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.exec(`update dunlin.segments set evaluated_at = null`)
+	w.exec(`update dunlin.generations set missed = 'many changes'`)
 	w.campaign("new-only", "segment: owing\nepisode: entry\nexisting: ignore", nudge)
 	if err := w.startError("new-only"); err == nil || !strings.Contains(err.Error(), "dunlin tick") {
 		t.Errorf("started before its segment was evaluated\n got %v\nwant an error with the repair", err)
 	}
-	w.exec(`update dunlin.segments set evaluated_at = $1`, noon)
+	w.exec(`update dunlin.generations set missed = null`)
+	w.exec(`update dunlin.segments set waits = 'empty'`)
+	if err := w.startError("new-only"); err == nil || !strings.Contains(err.Error(), "dunlin segments accept owing") {
+		t.Errorf("started while its segment waits\n got %v\nwant an error with the repair", err)
+	}
+	w.exec(`update dunlin.segments set waits = null`)
 	if err := w.startError("new-only"); err != nil {
 		t.Error(err)
 	}

@@ -28,7 +28,7 @@ func TestFollow_isEnough(t *testing.T) {
 	}
 	rapid.Check(t, func(rt *rapid.T) {
 		w.exec(`truncate dunlin.customers, dunlin.changed_customers, dunlin.ticks, dunlin.members, dunlin.membership_log, dunlin.enrollments, dunlin.deliveries, dunlin.tasks`)
-		w.exec(`update dunlin.segments set evaluated_as = null`)
+		w.exec(`update dunlin.generations set members = 0`)
 		now := noon
 		ticker := &segments.Ticker{Pool: w.pool, Now: func() time.Time { return now }, Logger: slog.New(slog.DiscardHandler)}
 		ticker.After = func(ctx context.Context, tx pgx.Tx, tick segments.Tick) error {
@@ -49,7 +49,7 @@ func TestFollow_isEnough(t *testing.T) {
 				w.exec(`update dunlin.customers set delinquent = $2, card_id = nullif($3, ''), card_expires_at = case when $3 <> '' then $4::date end, next_charge_at = $5 where customer_id = $1`,
 					id, rapid.Bool().Draw(rt, "delinquent"), card, noon.AddDate(0, 0, rapid.IntRange(-5, 40).Draw(rt, "expires")),
 					rapid.SampledFrom([]*time.Time{nil, new(noon.Add(day)), new(noon.Add(5 * day))}).Draw(rt, "next charge"))
-				w.exec(`insert into dunlin.changed_customers (account_id, customer_id, attributes) values ($1, $2, '{}')`, w.account, id)
+				w.exec(`insert into dunlin.changed_customers (account_id, customer_id, attributes) values ($1, $2, '{*}')`, w.account, id)
 			}
 			tick, err := ticker.Tick(t.Context())
 			if err != nil {

@@ -46,13 +46,20 @@ func (s *Store) Start(ctx context.Context, tx pgx.Tx, name string, now time.Time
 	if err != nil {
 		return Start{}, err
 	}
+	waiting, err := segments.Waiting(ctx, tx)
+	if err != nil {
+		return Start{}, err
+	}
+	if waiting[d.Segment] {
+		return Start{}, fmt.Errorf("campaign %q: its segment %q changed unusually; look at it with dunlin segments list, and if it is right, dunlin segments accept %s", name, d.Segment, d.Segment)
+	}
 	if !d.EnrollExisting {
 		if err := membersKnown(ctx, tx, d); err != nil {
 			return Start{}, err
 		}
 	}
 	out := Start{Campaign: name, Version: version}
-	if err := tx.QueryRow(ctx, `select count(*) from dunlin.members where segment = $1`, d.Segment).Scan(&out.Members); err != nil {
+	if err := tx.QueryRow(ctx, `select count(*) from dunlin.segments s join dunlin.members m using (generation) where s.name = $1`, d.Segment).Scan(&out.Members); err != nil {
 		return Start{}, fmt.Errorf("count members of %q: %w", d.Segment, err)
 	}
 	if _, err := tx.Exec(ctx, `update dunlin.campaigns set state = 'running', started_at = $2 where name = $1`, name, now); err != nil {
@@ -72,9 +79,9 @@ func (s *Store) Start(ctx context.Context, tx pgx.Tx, name string, now time.Time
 func membersKnown(ctx context.Context, tx pgx.Tx, d Definition) error {
 	var known bool
 	err := tx.QueryRow(ctx, `
-		select coalesce(s.evaluated_at is not null and s.fault is null
-		                and (select max(t.at) from dunlin.ticks t) >= greatest(v.created_at, (select max(coalesce(a.ready_at, 'infinity')) from dunlin.accounts a)), false)
-		from dunlin.segments s join dunlin.segment_versions v using (name, version)
+		select coalesce(g.version = s.version and s.fault is null and s.told_customer is null and coalesce(g.missed, 'schedule') = 'schedule'
+		                and g.accounts @> (select coalesce(array_agg(account_id), '{}') from dunlin.accounts), false)
+		from dunlin.segments s left join dunlin.generations g using (generation)
 		where s.name = $1`, d.Segment).Scan(&known)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
@@ -106,10 +113,11 @@ func Resume(ctx context.Context, tx pgx.Tx, name string, now time.Time) error {
 	return nil
 }
 
-// Awaken lets everything that waited for a lifted stop be decided afresh.
-func Awaken(ctx context.Context, tx pgx.Tx, now time.Time) error {
+// Awaken lets everything that waited for a reason that has gone, such as a
+// lifted stop, be decided afresh.
+func Awaken(ctx context.Context, tx pgx.Tx, reason Reason, now time.Time) error {
 	_, err := tx.Exec(ctx, `
-		update dunlin.deliveries set due_at = $1, poked_until = null where state = 'planned' and reason = $2`, now, Stopped)
+		update dunlin.deliveries set due_at = $1, poked_until = null where state = 'planned' and reason = $2`, now, reason)
 	if err != nil {
 		return fmt.Errorf("awaken deliveries: %w", err)
 	}

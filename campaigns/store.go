@@ -141,6 +141,32 @@ func Source(ctx context.Context, q customers.Querier, name string) (string, erro
 	return source, nil
 }
 
+// Following returns the started campaigns of each segment, by name. One whose
+// definition this binary does not understand is left out.
+func Following(ctx context.Context, q customers.Querier, settings workspace.Settings) (map[string][]string, error) {
+	rows, err := q.Query(ctx, `
+		select v.source from dunlin.campaigns c join dunlin.campaign_versions v using (name, version)
+		where c.state <> 'draft' order by c.name`)
+	if err != nil {
+		return nil, fmt.Errorf("list started campaigns: %w", err)
+	}
+	sources, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return nil, fmt.Errorf("list started campaigns: %w", err)
+	}
+	out := map[string][]string{}
+	for _, source := range sources {
+		docs, faults := workspace.Parse("campaign", []byte(source))
+		if len(faults) > 0 || len(docs) != 1 {
+			continue
+		}
+		if d, faults := Parse(docs[0], Known{Settings: settings, Stored: true}); len(faults) == 0 {
+			out[d.Segment] = append(out[d.Segment], d.Name)
+		}
+	}
+	return out, nil
+}
+
 // running are the definitions in force of the campaigns that enroll.
 func (s *Store) running(ctx context.Context, tx pgx.Tx, settings workspace.Settings) ([]Definition, error) {
 	return s.definitions(ctx, tx, settings, `

@@ -187,7 +187,7 @@ func nearAttribute(name string) string {
 	if near := workspace.Nearest(name, names); near != "" {
 		return fmt.Sprintf("did you mean %q?", near)
 	}
-	return "docs/attributes.md lists them"
+	return "docs/rules.md lists them"
 }
 
 // Render fills in a customer. Dates and instants are by the clock of zone; money

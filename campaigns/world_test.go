@@ -42,7 +42,10 @@ func newWorld(t testing.TB) *world {
 	w.settings(settingsUTC)
 	w.segment("owing", "delinquent and not deleted")
 	w.segment("carded", "card_expires_at is set")
-	w.exec(`update dunlin.segments set evaluated_at = $1`, noon)
+	w.exec(`
+		insert into dunlin.generations (segment, version, zone, currency, accounts, why, opened_at, state)
+		select name, version, 'UTC', 'usd', array[$1::int], 'new', $2, 'live' from dunlin.segments`, w.account, noon)
+	w.exec(`update dunlin.segments s set evaluated_at = $1, audited_at = $1, generation = g.generation from dunlin.generations g where g.segment = s.name`, noon)
 	w.exec(`insert into dunlin.ticks (at, finished_at) values ($1, $1)`, noon)
 	return w
 }
@@ -132,7 +135,7 @@ func (w *world) settings(source string) {
 
 func (w *world) segment(name, rule string) {
 	w.t.Helper()
-	s, faults := segments.Parse(document(w.t, fmt.Sprintf("kind: segment\nname: %s\nrule: %s\n", name, rule)), "usd")
+	s, faults := segments.Parse(document(w.t, fmt.Sprintf("kind: segment\nname: %s\nrule: %s\n", name, rule)), segments.Known{}, "usd")
 	if len(faults) > 0 {
 		w.t.Fatal(faults.Explain())
 	}
@@ -220,12 +223,12 @@ func date26(month time.Month, d int) time.Time {
 
 func (w *world) join(id int64, segment string, at time.Time) {
 	w.t.Helper()
-	w.exec(`insert into dunlin.members values ($1, $2, $3, $4)`, w.account, id, segment, at)
+	w.exec(`insert into dunlin.members (account_id, customer_id, generation, joined_at) select $1, $2, generation, $4 from dunlin.segments where name = $3`, w.account, id, segment, at)
 }
 
 func (w *world) leave(id int64, segment string) {
 	w.t.Helper()
-	w.exec(`delete from dunlin.members where customer_id = $1 and segment = $2`, id, segment)
+	w.exec(`delete from dunlin.members where customer_id = $1 and generation = (select generation from dunlin.segments where name = $2)`, id, segment)
 }
 
 // link makes the customer a contact of Intercom, asked just now.

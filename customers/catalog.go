@@ -77,7 +77,7 @@ var catalog = []attribute{
 		Help: "price of one unit of the plan, before quantity and discounts; missing for tiered prices",
 	}, (*sources).planPrice},
 	{rule.Attribute{
-		Name: "plan_interval", Type: rule.Text, Values: []string{"day", "week", "month", "year"}, From: "price.recurring.interval",
+		Name: "plan_interval", Type: rule.Text, Values: intervals, From: "price.recurring.interval",
 		Help: "how often the plan is billed: day, week, month or year",
 	}, (*sources).planInterval},
 	{rule.Attribute{
@@ -145,6 +145,14 @@ var Attributes rule.Catalog = attributes{}
 
 type attributes struct{}
 
+// catalogAttributes are the catalog without its derivations.
+var catalogAttributes = func() (list []rule.Attribute) {
+	for _, a := range catalog {
+		list = append(list, a.Attribute)
+	}
+	return list
+}()
+
 // byName finds an attribute's place in the catalog by its canonical name.
 var byName = func() map[string]int {
 	m := make(map[string]int, len(catalog))
@@ -154,15 +162,8 @@ var byName = func() map[string]int {
 	return m
 }()
 
-// names are the canonical names in catalog order: what changes with a new
-// customer.
-var names = func() []string {
-	var s []string
-	for _, a := range catalog {
-		s = append(s, a.Name)
-	}
-	return s
-}()
+// everything is what changes with a new customer.
+const everything = "*"
 
 // Attribute finds an attribute by its name in any case, with or without the
 // stripe_ that Intercom's own Stripe import puts before it.
@@ -179,10 +180,18 @@ func (attributes) Attribute(name string) (rule.Attribute, bool) {
 
 // Attributes lists the catalog, grouped for people. The slice is the caller's.
 func (attributes) Attributes() []rule.Attribute {
-	list := make([]rule.Attribute, len(catalog))
-	for i, a := range catalog {
-		list[i] = a.Attribute
-		list[i].Values = slices.Clone(a.Values)
+	return cloned(catalogAttributes)
+}
+
+// cloned shares nothing with the catalog, which a caller could change.
+func cloned(list []rule.Attribute) []rule.Attribute {
+	list = slices.Clone(list)
+	for i := range list {
+		list[i].Values = slices.Clone(list[i].Values)
 	}
 	return list
 }
+
+// Segments says that in segment may use any name: which segments there are, their
+// own package knows.
+func (attributes) Segments() []string { return nil }

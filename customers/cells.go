@@ -11,11 +11,15 @@ import (
 )
 
 // columns reads a picture from dunlin.customers c, in the order in which cells
-// take it. Numbers come as text, which is exact.
-var columns = func() string {
-	list := []string{"c.customer_id", "c.stripe_id", "coalesce(c.card_id, '')", "coalesce(c.state, '')"}
-	for _, a := range catalog {
-		column := "c." + a.Name
+// take it.
+var columns = "c.customer_id, c.stripe_id, coalesce(c.card_id, ''), coalesce(c.state, ''), " + cellColumns("c", catalogAttributes)
+
+// cellColumns reads values of a table, in the order in which cells take them.
+// Numbers come as text, which is exact.
+func cellColumns(table string, attributes []rule.Attribute) string {
+	var list []string
+	for _, a := range attributes {
+		column := table + "." + a.Name
 		switch a.Type {
 		case rule.Number:
 			list = append(list, column+"::text")
@@ -26,24 +30,35 @@ var columns = func() string {
 		}
 	}
 	return strings.Join(list, ", ")
-}()
-
-// cells are what one row of dunlin.customers is scanned into, used again for
-// each row.
-type cells struct {
-	head    Picture
-	targets []any
-	read    []func() (any, error) // one for each attribute
 }
 
-func newCells() *cells {
-	c := &cells{}
-	c.targets = []any{&c.head.Customer, &c.head.StripeID, &c.head.CardID, &c.head.State}
-	for _, a := range catalog {
+// cells are what one row is scanned into, used again for each row.
+type cells struct {
+	attributes []rule.Attribute
+	targets    []any
+	read       []func() (any, error) // one for each attribute
+}
+
+// newCells scans the head first, then the attributes.
+func newCells(head []any, attributes []rule.Attribute) *cells {
+	c := &cells{attributes: attributes, targets: head}
+	for _, a := range attributes {
 		targets, read := cellOf(a.Type)
 		c.targets, c.read = append(c.targets, targets...), append(c.read, read)
 	}
 	return c
+}
+
+// values reads what was scanned.
+func (c *cells) values(into []any) error {
+	for i, read := range c.read {
+		v, err := read()
+		if err != nil {
+			return fmt.Errorf("%s: %w", c.attributes[i].Name, err)
+		}
+		into[i] = v
+	}
+	return nil
 }
 
 // cellOf returns where to scan an attribute of this type, and how to read the
@@ -106,20 +121,14 @@ func present(ok bool, v any) any {
 
 // readPictures reads rows of columns and closes them.
 func readPictures(rows pgx.Rows, account int) ([]Picture, error) {
-	c := newCells()
+	var head Picture
+	c := newCells([]any{&head.Customer, &head.StripeID, &head.CardID, &head.State}, catalogAttributes)
 	return pgx.CollectRows(rows, func(r pgx.CollectableRow) (Picture, error) {
 		if err := r.Scan(c.targets...); err != nil {
 			return Picture{}, err
 		}
-		p := c.head
+		p := head
 		p.Account, p.values = account, make([]any, len(catalog))
-		for i, read := range c.read {
-			v, err := read()
-			if err != nil {
-				return Picture{}, fmt.Errorf("%s: %w", catalog[i].Name, err)
-			}
-			p.values[i] = v
-		}
-		return p, nil
+		return p, c.values(p.values)
 	})
 }

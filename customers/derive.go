@@ -2,6 +2,7 @@ package customers
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -24,11 +25,14 @@ func (s *sources) country() any {
 	return country
 }
 
-func (s *sources) metadata() any {
-	if s.customer.Metadata == nil {
+func (s *sources) metadata() any { return s.customer.Metadata.value() }
+
+// value is never missing: what has no metadata has an empty map of it.
+func (m metadata) value() any {
+	if m == nil {
 		return map[string]string{}
 	}
-	return map[string]string(s.customer.Metadata)
+	return map[string]string(m)
 }
 
 // Words before a first name, and words that end the name of a business. Both
@@ -86,27 +90,54 @@ func (s *sources) subscriptionStatus() any {
 	return text(s.primary.Status)
 }
 
-func (s *sources) periodStart() any {
+func (s *sources) periodStart() any { return instant(s.primary.periodStart()) }
+
+// The period is on the items since API version 2025-03-31.
+func (sub *subscription) periodStart() int64 {
 	switch {
-	case s.primary == nil:
-		return nil
-	case s.primary.CurrentPeriodStart != 0:
-		return instant(s.primary.CurrentPeriodStart)
-	case s.item != nil:
-		return instant(s.item.CurrentPeriodStart)
+	case sub == nil:
+		return 0
+	case sub.CurrentPeriodStart == 0 && sub.main != nil:
+		return sub.main.CurrentPeriodStart
 	}
-	return nil
+	return sub.CurrentPeriodStart
 }
 
-// plan is a name for people. A nickname or a product's name can change while
-// the subscription keeps its old copy of the price, so the newer copy counts.
-func (s *sources) plan() any {
-	if s.item == nil {
+func (sub *subscription) periodEnd() int64 {
+	switch {
+	case sub == nil:
+		return 0
+	case sub.CurrentPeriodEnd == 0 && sub.main != nil:
+		return sub.main.CurrentPeriodEnd
+	}
+	return sub.CurrentPeriodEnd
+}
+
+func (s *sources) plan() any              { return s.item.plan() }
+func (s *sources) planPrice() any         { return s.item.planPrice() }
+func (s *sources) planInterval() any      { return s.item.interval() }
+func (s *sources) planIntervalCount() any { return s.item.intervalCount() }
+
+func (it *item) plan() any {
+	if it == nil {
 		return nil
 	}
-	p := s.item.Price
+	return it.name
+}
+
+func (it *item) planPrice() any {
+	if it == nil {
+		return nil
+	}
+	return it.cost
+}
+
+// planOf is a name for people. A nickname or a product's name can change while
+// the subscription keeps its old copy of the price, so the newer copy counts.
+func (s *sources) planOf(sub *subscription, it *item) any {
+	p := it.Price
 	nickname, productID := p.Nickname, p.Product.ID
-	if newer, ok := s.shelf.prices[p.ID]; ok && newer.asOf.After(s.primary.asOf) {
+	if newer, ok := s.shelf.prices[p.ID]; ok && newer.asOf.After(sub.asOf) {
 		nickname = newer.Nickname
 	}
 	if t := text(nickname); t != nil {
@@ -121,11 +152,8 @@ func (s *sources) plan() any {
 	return text(p.ID)
 }
 
-func (s *sources) planPrice() any {
-	if s.item == nil {
-		return nil
-	}
-	t, ok := s.tariff(s.primary, s.item.Price)
+func (s *sources) planPriceOf(sub *subscription, it *item) any {
+	t, ok := s.tariff(sub, it.Price)
 	if !ok {
 		return nil
 	}
@@ -133,21 +161,21 @@ func (s *sources) planPrice() any {
 	if !ok {
 		return nil
 	}
-	return rule.Money{Amount: toMajor(unit, s.primary.Currency), Currency: s.primary.Currency}
+	return rule.Money{Amount: toMajor(unit, sub.Currency), Currency: sub.Currency}
 }
 
-func (s *sources) planInterval() any {
-	if s.item == nil || s.item.Price.Recurring == nil {
+func (it *item) interval() any {
+	if it == nil || it.Price.Recurring == nil {
 		return nil
 	}
-	return text(s.item.Price.Recurring.Interval)
+	return text(it.Price.Recurring.Interval)
 }
 
-func (s *sources) planIntervalCount() any {
-	if s.item == nil || s.item.Price.Recurring == nil {
+func (it *item) intervalCount() any {
+	if it == nil || it.Price.Recurring == nil {
 		return nil
 	}
-	n := s.item.Price.Recurring.IntervalCount
+	n := it.Price.Recurring.IntervalCount
 	if n < 1 || n > 10_000 {
 		return nil
 	}
@@ -160,27 +188,58 @@ func (s *sources) mrr() any {
 	t := totals{}
 	for i := range s.subscriptions {
 		sub := &s.subscriptions[i]
-		if sub.Status != "active" && sub.Status != "past_due" || sub.PauseCollection != nil && sub.PauseCollection.Behavior == "void" {
+		if !sub.recurs() {
 			continue
 		}
-		f := s.flows[sub.ID]
-		if !f.known {
+		if !sub.flow.known {
 			return nil
 		}
-		if f.total().num.Sign() > 0 {
-			t[sub.Currency] = append(t[sub.Currency], f.net...)
+		if sub.flow.total.num.Sign() > 0 {
+			t.addFractions(sub.flow.net, sub.Currency)
 		}
 	}
 	return t.in(s.money)
 }
 
-// totals hold amounts by currency.
-type totals map[string][]fraction
+// recurs tells that what the subscription bills is recurring revenue.
+func (sub *subscription) recurs() bool {
+	return (sub.Status == "active" || sub.Status == "past_due") && (sub.PauseCollection == nil || sub.PauseCollection.Behavior != "void")
+}
 
-func (t totals) add(minor int64, currency string) {
-	if currency != "" && minor != 0 {
-		t[currency] = append(t[currency], fraction{num: rule.FromMinor(minor, currency).Amount})
+// totals hold amounts, one for each currency.
+type totals []total
+
+type total struct {
+	currency  string
+	minor     int64
+	fractions []fraction // besides
+}
+
+func (t *totals) of(currency string) *total {
+	for i := range *t {
+		if (*t)[i].currency == currency {
+			return &(*t)[i]
+		}
 	}
+	*t = append(*t, total{currency: currency})
+	return &(*t)[len(*t)-1]
+}
+
+func (t *totals) add(minor int64, currency string) {
+	if currency == "" || minor == 0 {
+		return
+	}
+	to := t.of(currency)
+	if sum := to.minor + minor; (sum > to.minor) == (minor > 0) {
+		to.minor = sum
+		return
+	}
+	to.fractions = append(to.fractions, fraction{num: rule.FromMinor(minor, currency).Amount}) // it would not fit
+}
+
+func (t *totals) addFractions(f []fraction, currency string) {
+	to := t.of(currency)
+	to.fractions = append(to.fractions, f...)
 }
 
 // in is the total in the one currency there is or, when there are several, in
@@ -188,14 +247,23 @@ func (t totals) add(minor int64, currency string) {
 // zero in the customer's currency. It is missing when that is unknown.
 func (t totals) in(customers string) any {
 	if len(t) == 1 {
-		for only := range t {
-			customers = only
-		}
+		customers = t[0].currency
 	}
-	if customers == "" || len(t) > 1 && t[customers] == nil {
+	if customers == "" {
 		return nil
 	}
-	return rule.Money{Amount: sum(t[customers], rule.MinorUnits(customers)), Currency: customers}
+	at := slices.IndexFunc(t, func(one total) bool { return one.currency == customers })
+	switch {
+	case at < 0 && len(t) > 1:
+		return nil
+	case at < 0:
+		return rule.Money{Currency: customers}
+	}
+	money := rule.FromMinor(t[at].minor, customers)
+	if t[at].fractions != nil {
+		money.Amount = sum(append(t[at].fractions, fraction{num: money.Amount}), rule.MinorUnits(customers))
+	}
+	return money
 }
 
 func (s *sources) cardBrand() any {
@@ -255,7 +323,7 @@ func (s *sources) lifetimeSpend() any {
 	for i := range s.charges {
 		if c := &s.charges[i]; c.isMoney() {
 			t.add(c.captured(), c.Currency)
-			t.add(-c.AmountRefunded, c.Currency)
+			t.add(-orZero(c.AmountRefunded), c.Currency)
 		}
 	}
 	return t.in(s.money)
@@ -263,13 +331,13 @@ func (s *sources) lifetimeSpend() any {
 
 // isOpen tells an invoice on which something remains to be paid. One that was
 // finalised a minute ago counts, too.
-func (inv *invoice) isOpen() bool { return inv.Status == "open" && inv.AmountRemaining > 0 }
+func (inv *invoice) isOpen() bool { return inv.Status == "open" && orZero(inv.AmountRemaining) > 0 }
 
 func (s *sources) openInvoiceAmount() any {
 	t := totals{}
 	for i := range s.invoices {
 		if inv := &s.invoices[i]; inv.isOpen() {
-			t.add(inv.AmountRemaining, inv.Currency)
+			t.add(orZero(inv.AmountRemaining), inv.Currency)
 		}
 	}
 	return t.in(s.money)
@@ -298,34 +366,26 @@ func (s *sources) nextChargeAt() any {
 	}
 	for i := range s.invoices {
 		inv := &s.invoices[i]
-		if (inv.isOpen() || inv.Status == "draft" && inv.AmountRemaining > 0) && inv.CollectionMethod != "send_invoice" {
+		if (inv.isOpen() || inv.Status == "draft" && orZero(inv.AmountRemaining) > 0) && inv.CollectionMethod != "send_invoice" {
 			consider(inv.NextPaymentAttempt)
 		}
 	}
-	if s.primary != nil && s.renews(s.primary) {
-		consider(s.periodEnd())
+	if s.primary != nil && s.primary.renews() {
+		consider(s.primary.periodEnd())
 	}
 	return instant(next)
 }
 
-func (s *sources) periodEnd() int64 {
-	if s.primary.CurrentPeriodEnd == 0 && s.item != nil {
-		return s.item.CurrentPeriodEnd
-	}
-	return s.primary.CurrentPeriodEnd
-}
-
-func (s *sources) renews(sub *subscription) bool {
+func (sub *subscription) renews() bool {
 	switch {
 	case sub.Status != "active" && sub.Status != "trialing" && sub.Status != "past_due",
 		sub.CollectionMethod == "send_invoice",
 		sub.PauseCollection != nil,
 		sub.CancelAtPeriodEnd,
-		sub.CancelAt != 0 && sub.CancelAt <= s.periodEnd():
+		sub.CancelAt != 0 && sub.CancelAt <= sub.periodEnd():
 		return false
 	}
-	f := s.flows[sub.ID]
-	return !f.known || f.metered || f.total().num.Sign() > 0
+	return !sub.flow.known || sub.flow.metered || sub.flow.total.num.Sign() > 0
 }
 
 // accountBalance keeps Stripe's sign: negative is credit.

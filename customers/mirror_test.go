@@ -77,16 +77,39 @@ func (m mirror) picture(t testing.TB) Picture {
 	return s.picture(m.shelf(t))
 }
 
+// elements derives those of a collection, as rules read them.
+func (m mirror) elements(t testing.TB, name string) (elements []Element) {
+	t.Helper()
+	s, faults := decode(m.record())
+	if len(faults) > 0 {
+		t.Fatalf("faults: %v", faults)
+	}
+	s.resolve(m.shelf(t))
+	c := &collections[collectionPlace[name]]
+	for at := range c.count(s) {
+		e := Element{of: c, values: make([]any, len(c.Fields))}
+		c.derive(s, at, e.values)
+		for i, v := range e.values {
+			e.values[i] = exact(v)
+		}
+		elements = append(elements, e)
+	}
+	return elements
+}
+
 // show writes an attribute's value, or that of card_id and state, as people
 // would.
 func show(p Picture, name string) string {
-	v := p.Value(name)
 	switch name {
 	case "card_id":
-		v = text(p.CardID)
+		return showValue(text(p.CardID))
 	case "state":
-		v = text(p.State)
+		return showValue(text(p.State))
 	}
+	return showValue(p.Value(name))
+}
+
+func showValue(v any) string {
 	switch v := v.(type) {
 	case nil:
 		return "missing"

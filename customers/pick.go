@@ -11,18 +11,25 @@ import (
 // unmarshal decodes a mirror row. Most of a Stripe object is nothing to us, and
 // encoding/json would read all of it twice; what is left after [pick] is a
 // tenth of an invoice.
-func unmarshal[T any](raw []byte, fields map[string]bool, into *T) error {
-	picked, ok := pick(raw, fields)
+func unmarshal[T any](r row, fields wanted, into *T) error {
+	if r.picked {
+		return json.Unmarshal(r.raw, into)
+	}
+	picked, ok := pick(r.raw, fields)
 	if ok {
 		return json.Unmarshal(picked, into)
 	}
-	if err := json.Unmarshal(raw, into); err != nil {
+	if err := json.Unmarshal(r.raw, into); err != nil {
 		return err
 	}
 	return errors.New("null is no object")
 }
 
-// The fields of each class at the top level.
+// wanted are the members to keep of an object; of one that maps to others, only
+// those. A member that maps to nil is kept whole.
+type wanted map[string]wanted
+
+// What each class has that we read.
 var (
 	customerFields     = fieldsOf(reflect.TypeFor[customer]())
 	subscriptionFields = fieldsOf(reflect.TypeFor[subscription]())
@@ -31,11 +38,20 @@ var (
 	methodFields       = fieldsOf(reflect.TypeFor[method]())
 )
 
-func fieldsOf(t reflect.Type) map[string]bool {
-	fields := map[string]bool{}
+var unmarshaler = reflect.TypeFor[json.Unmarshaler]()
+
+// fieldsOf is nil for what is no struct, or decodes itself.
+func fieldsOf(t reflect.Type) wanted {
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	if t.Kind() != reflect.Struct || reflect.PointerTo(t).Implements(unmarshaler) {
+		return nil
+	}
+	fields := wanted{}
 	for _, f := range reflect.VisibleFields(t) {
 		if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); name != "" {
-			fields[name] = true
+			fields[name] = fieldsOf(f.Type)
 		}
 	}
 	return fields
@@ -44,12 +60,17 @@ func fieldsOf(t reflect.Type) map[string]bool {
 // pick copies the wanted members of a JSON object. It trusts that the text is
 // valid, as Postgres' json is, and judges only what it copies by decoding it
 // later; of a text that is no object, or ends early, it makes nothing.
-func pick(raw []byte, want map[string]bool) (object []byte, ok bool) {
+func pick(raw []byte, want wanted) (object []byte, ok bool) {
+	return appendPicked(make([]byte, 0, 512), raw, want)
+}
+
+func appendPicked(object, raw []byte, want wanted) (_ []byte, ok bool) {
 	i := space(raw, 0)
 	if i >= len(raw) || raw[i] != '{' {
-		return nil, false
+		return object, false
 	}
-	object = append(make([]byte, 0, 512), '{')
+	object = append(object, '{')
+	first := len(object)
 	for i++; ; i++ {
 		i = space(raw, i)
 		if i < len(raw) && raw[i] == '}' {
@@ -69,11 +90,12 @@ func pick(raw []byte, want map[string]bool) (object []byte, ok bool) {
 		if i == from || i >= len(raw) {
 			return nil, false
 		}
-		if want[string(raw[key+1:end-1])] {
-			if len(object) > 1 {
+		if inside, ok := want[string(raw[key+1:end-1])]; ok {
+			if len(object) > first {
 				object = append(object, ',')
 			}
-			object = append(append(append(object, raw[key:end]...), ':'), raw[from:i]...)
+			object = append(append(object, raw[key:end]...), ':')
+			object = appendMember(object, raw[from:i], inside)
 		}
 		i = space(raw, i)
 		if i < len(raw) && raw[i] == '}' {
@@ -84,6 +106,17 @@ func pick(raw []byte, want map[string]bool) (object []byte, ok bool) {
 		}
 	}
 	return append(object, '}'), true
+}
+
+// appendMember copies a value whole, unless it is an object of which only some
+// members are wanted.
+func appendMember(object, raw []byte, want wanted) []byte {
+	if want != nil && raw[0] == '{' {
+		if picked, ok := appendPicked(object, raw, want); ok {
+			return picked
+		}
+	}
+	return append(object, raw...)
 }
 
 func space(raw []byte, i int) int {

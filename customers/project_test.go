@@ -66,7 +66,7 @@ func TestProject_TellsTheTickWhatChanged(t *testing.T) {
 		*s = strings.Replace(*s, old, new, 1)
 	}
 
-	step("a new customer names the whole catalog", func(*mirror) {}, 1, names)
+	step("a new customer is everything", func(*mirror) {}, 1, []string{"*"})
 	step("the same again leaves no trace", func(*mirror) {}, 0)
 	step("a field that nobody reads", func(m *mirror) {
 		replace(&m.customer, `"object":"customer"`, `"object":"customer","invoice_prefix":"X"`)
@@ -83,11 +83,11 @@ func TestProject_TellsTheTickWhatChanged(t *testing.T) {
 	if got := load(t, pool, account, "cus_1").State; got != "NY" {
 		t.Errorf("state\n got %q\nwant \"NY\"", got)
 	}
-	step("a product's new name", func(m *mirror) { replace(&m.products[0], "Team", "Crew") }, 1, []string{"plan"})
+	step("a product's new name", func(m *mirror) { replace(&m.products[0], "Team", "Crew") }, 1, []string{"plan", "subscriptions.plan", "subscription_items.plan"})
 	step("an invoice is paid", func(m *mirror) { m.invoices[0] = invoiceJSON("in_cus_1", "paid", "usd", 0, "") }, 1,
-		[]string{"open_invoice_amount", "open_invoice_count", "next_charge_at"})
+		[]string{"open_invoice_amount", "open_invoice_count", "next_charge_at", "invoices.status", "invoices.amount_remaining", "invoices.next_payment_attempt_at"})
 	step("deleted", func(m *mirror) { m.customer = "deleted:" + m.customer }, 1,
-		[]string{"deleted", "subscription_status", "mrr", "next_charge_at"})
+		[]string{"deleted", "subscription_status", "mrr", "next_charge_at", "subscriptions.status", "subscriptions.mrr", "subscription_items.status", "subscription_items.mrr"})
 }
 
 // Writes that change nothing leave the row itself alone, too.
@@ -254,7 +254,7 @@ func TestLock_Serialises(t *testing.T) {
 	if got, want := show(p, "open_invoice_amount"), "1.20 usd"; got != want {
 		t.Errorf("open_invoice_amount\n got %s\nwant %s", got, want)
 	}
-	invoiced := []string{"open_invoice_amount", "open_invoice_count"}
+	invoiced := []string{"open_invoice_amount", "open_invoice_count", "invoices"}
 	if diff := cmp.Diff([][]string{invoiced, invoiced}, news(t, pool, account)); diff != "" {
 		t.Errorf("changed_customers (-want +got):\n%s", diff)
 	}
@@ -301,8 +301,9 @@ func TestSubscribersOf(t *testing.T) {
 	}
 }
 
-// BenchmarkProject is a first projection and one that finds nothing new, of
-// customers with a subscription, six invoices and six charges each.
+// BenchmarkProject is a first projection, one that finds nothing new, and such
+// as webhooks cause, where one invoice changed; of customers with a
+// subscription, six invoices and six charges each.
 func BenchmarkProject(b *testing.B) {
 	const size = 4 * chunk
 	pool, account := newAccount(b)
@@ -312,7 +313,7 @@ func BenchmarkProject(b *testing.B) {
 			for b.Loop() {
 				if fresh {
 					b.StopTimer()
-					if _, err := pool.Exec(b.Context(), `truncate dunlin.customers, dunlin.changed_customers cascade`); err != nil {
+					if _, err := pool.Exec(b.Context(), `truncate dunlin.customers, dunlin.changed_customers, dunlin.subscriptions, dunlin.subscription_items, dunlin.invoices, dunlin.charges cascade`); err != nil {
 						b.Fatal(err)
 					}
 					b.StartTimer()
@@ -322,6 +323,24 @@ func BenchmarkProject(b *testing.B) {
 				}
 			}
 			b.ReportMetric(float64(size)*float64(b.N)/b.Elapsed().Seconds(), "customers/s")
+		})
+	}
+	for _, together := range []int{1, 20} {
+		b.Run(fmt.Sprintf("paid, %d together", together), func(b *testing.B) {
+			status := []string{"open", "paid"}
+			for i := 0; b.Loop(); i++ {
+				b.StopTimer()
+				if _, err := pool.Exec(b.Context(), `
+					update dunlin.stripe_invoices set raw = replace(raw::text, '"status":"'||$1||'"', '"status":"'||$2||'"')::json
+					where customer < 'cus_000100' and id like '%0'`, status[(i+1)%2], status[i%2]); err != nil {
+					b.Fatal(err)
+				}
+				b.StartTimer()
+				for part := range slices.Chunk(ids[:100], together) {
+					projectAll(b, pool, account, part...)
+				}
+			}
+			b.ReportMetric(100*float64(b.N)/b.Elapsed().Seconds(), "customers/s")
 		})
 	}
 }
@@ -381,4 +400,30 @@ func seed(b *testing.B, q Querier, account, size int) (ids []string) {
 		b.Fatal(err)
 	}
 	return ids
+}
+
+// One customer is projected by plans that are kept: planning would cost more
+// than running them.
+func TestProject_PlansAreKept(t *testing.T) {
+	t.Parallel()
+	pool, account := newAccount(t)
+	storeMirror(t, pool, account, "cus_1", fullMirror("cus_1"))
+	err := pgx.BeginFunc(t.Context(), pool, func(tx pgx.Tx) error {
+		for range 20 {
+			if _, err := Project(t.Context(), tx, account, []string{"cus_1"}, projected); err != nil {
+				return err
+			}
+		}
+		var kept, anew int
+		err := tx.QueryRow(t.Context(), `
+			select count(*) filter (where generic_plans > 10), count(*) filter (where custom_plans > 10)
+			from pg_prepared_statements where statement like '%wanted%' and statement not like '%pg_prepared%'`).Scan(&kept, &anew)
+		if kept != 7 || anew != 0 {
+			t.Errorf("%d statements have a plan that is kept, %d are planned each time; want 7 and none", kept, anew)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }

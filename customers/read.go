@@ -7,41 +7,46 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 )
 
-// readRecords reads the mirror and the current pictures of these customers, in
-// one round trip. Records are in the order of ids. The laterals with their
-// offset make one index probe for each customer, always: a plan that was cached
-// while the tables were small would otherwise read them whole.
-func readRecords(ctx context.Context, tx pgx.Tx, account int, ids []string) ([]record, map[string]Picture, error) {
+// A projection is what is known of a customer from the last time.
+type projection struct {
+	Picture
+	elements map[elementKey]int64 // fingerprints of the rows; nil when there are none
+}
+
+// readRecords reads the mirror and the last projections of these customers, in
+// one round trip. Both are in the order of ids, which are sorted; what is not
+// there is nil. The laterals with their offset make one index probe for each
+// customer, always: a plan that was cached while the tables were small would
+// otherwise read them whole. Behind a select the array's length is hidden from
+// the planner, which would plan anew each time for one that is short.
+func readRecords(ctx context.Context, tx pgx.Tx, account int, ids []string) ([]record, []*projection, error) {
 	records := make([]record, len(ids))
-	place := make(map[string]int, len(ids))
-	for i, id := range ids {
-		place[id] = i
-	}
-	current := make(map[string]Picture, len(ids))
+	current := make([]*projection, len(ids))
+	var slab slab
 
 	batch := &pgx.Batch{}
-	read := func(table, customer string, fields map[string]bool, rowsOf func(*record) *[]row) {
+	read := func(table, customer string, fields wanted, rowsOf func(*record) *[]row) {
 		batch.Queue(`
-			select wanted.id, r.*
-			from unnest($2::text[]) as wanted (id)
+			select wanted.place, r.*
+			from unnest((select $2::text[])) with ordinality as wanted (id, place)
 			cross join lateral (
 				select id, raw, as_of, deleted from dunlin.`+table+`
 				where account_id = $1 and `+customer+` = wanted.id
 				offset 0
 			) r`, account, ids).Query(func(rows pgx.Rows) error {
-			var owner string
+			var place int
 			var r row
-			_, err := pgx.ForEachRow(rows, []any{&owner, &r.id, &r.raw, &r.asOf, &r.deleted}, func() error {
-				if picked, ok := pick(r.raw, fields); ok { // some customers have thousands of charges
-					r.raw = picked
-				}
-				to := rowsOf(&records[place[owner]])
+			var raw pgtype.DriverBytes
+			_, err := pgx.ForEachRow(rows, []any{&place, &r.id, &raw, &r.asOf, &r.deleted}, func() error {
+				r.raw, r.picked = slab.pick(raw, fields) // some customers have thousands of charges
+				to := rowsOf(&records[place-1])
 				*to = append(*to, r)
-				r.raw = nil
 				return nil
 			})
 			return err
@@ -54,7 +59,7 @@ func readRecords(ctx context.Context, tx pgx.Tx, account int, ids []string) ([]r
 	read("stripe_payment_methods", "customer", methodFields, func(r *record) *[]row { return &r.methods })
 	batch.Queue(`
 		select c.*
-		from unnest($2::text[]) as wanted (id)
+		from unnest((select $2::text[])) as wanted (id)
 		cross join lateral (
 			select `+columns+` from dunlin.customers c
 			where c.account_id = $1 and c.stripe_id = wanted.id
@@ -62,8 +67,27 @@ func readRecords(ctx context.Context, tx pgx.Tx, account int, ids []string) ([]r
 		) c`, account, ids).Query(func(rows pgx.Rows) error {
 		pictures, err := readPictures(rows, account)
 		for _, p := range pictures {
-			current[p.StripeID] = p
+			if i, ok := slices.BinarySearch(ids, p.StripeID); ok {
+				current[i] = &projection{Picture: p}
+			}
 		}
+		return err
+	})
+	batch.Queue(fingerprintsSQL, account, ids).Query(func(rows pgx.Rows) error {
+		var place int
+		var key elementKey
+		var print int64
+		_, err := pgx.ForEachRow(rows, []any{&place, &key.collection, &key.id, &print}, func() error {
+			c := current[place-1]
+			switch {
+			case c == nil: // made since, by somebody who did not ask for the lock
+				return nil
+			case c.elements == nil:
+				c.elements = make(map[elementKey]int64, 16)
+			}
+			c.elements[key] = print
+			return nil
+		})
 		return err
 	})
 	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
@@ -71,6 +95,45 @@ func readRecords(ctx context.Context, tx pgx.Tx, account int, ids []string) ([]r
 	}
 	return records, current, nil
 }
+
+// A slab is memory for what is picked of many rows, taken in large pieces.
+type slab struct{ free []byte }
+
+// pick is [pick], or a copy of all of raw where it makes nothing.
+func (s *slab) pick(raw []byte, fields wanted) (picked []byte, ok bool) {
+	if cap(s.free) < len(raw) {
+		s.free = make([]byte, 0, max(64<<10, len(raw)))
+	}
+	picked, ok = appendPicked(s.free, raw, fields)
+	if !ok {
+		picked = append(s.free, raw...)
+	}
+	s.free = picked[len(picked):]
+	return picked[:len(picked):len(picked)], ok
+}
+
+// fingerprintsSQL reads what the elements of customers were, collection by
+// collection: one index probe for each customer and collection.
+var fingerprintsSQL = func() string {
+	var union []string
+	for i, c := range collections {
+		union = append(union, fmt.Sprintf(`
+				select %d::int as collection, id, fingerprint from dunlin.%s
+				where account_id = $1 and customer_id = c.customer_id`, i, c.Name))
+	}
+	return `
+		select wanted.place, e.*
+		from unnest((select $2::text[])) with ordinality as wanted (id, place)
+		cross join lateral (
+			select customer_id from dunlin.customers
+			where account_id = $1 and stripe_id = wanted.id
+			offset 0
+		) c
+		cross join lateral (` + strings.Join(union, `
+				union all`) + `
+			offset 0
+		) e`
+}()
 
 // readShelf reads the products and prices that these customers' subscriptions
 // name.

@@ -14,6 +14,8 @@ type fraction struct {
 	den int64 // positive; 0 in the zero value, which stands for 1
 }
 
+var one = rule.NewDecimal(1, 0)
+
 func (f fraction) denominator() rule.Decimal { return rule.NewDecimal(max(f.den, 1), 0) }
 
 func (f fraction) cmp(g fraction) int {
@@ -22,7 +24,6 @@ func (f fraction) cmp(g fraction) int {
 
 // sum adds fractions and rounds once, at the end.
 func sum(fractions []fraction, places int) rule.Decimal {
-	one := rule.NewDecimal(1, 0)
 	num, den := rule.Decimal{}, one
 	for _, f := range fractions {
 		if f.den <= 1 && den.Equal(one) {
@@ -31,6 +32,9 @@ func sum(fractions []fraction, places int) rule.Decimal {
 		}
 		num = num.Mul(f.denominator()).Add(f.num.Mul(den))
 		den = den.Mul(f.denominator())
+	}
+	if den.Equal(one) {
+		return num.Round(places)
 	}
 	return num.Quo(den, places)
 }
@@ -60,12 +64,10 @@ func monthly(amount rule.Decimal, r *recurring) (fraction, bool) {
 // A flow is what a subscription bills, whatever its status.
 type flow struct {
 	net     []fraction // a month, in the subscription's currency, after forever coupons
+	total   fraction   // of net, for comparing
 	known   bool       // false when a licensed price cannot be told: net is then too low
 	metered bool       // usage comes on top
 }
-
-// total adds up the flow for comparing.
-func (f flow) total() fraction { return fraction{num: sum(f.net, 12)} }
 
 // flow follows Stripe's definition of recurring revenue: licensed prices only,
 // by quantity; metered and one-time prices and taxes left out; a coupon counts
@@ -118,6 +120,7 @@ func (s *sources) flow(sub *subscription) flow {
 		}
 		f.net = append(f.net, m)
 	}
+	f.total = fraction{num: sum(f.net, 12)}
 	return f
 }
 
@@ -271,5 +274,8 @@ func byTiers(tiers []tier, mode string, quantity int64) (rule.Decimal, bool) {
 // toMajor turns minor units into major ones, as Stripe's API counts them in
 // this currency.
 func toMajor(minor rule.Decimal, currency string) rule.Decimal {
-	return minor.Mul(rule.NewDecimal(1, rule.MinorUnits(currency)))
+	return minor.Mul(minorUnit[rule.MinorUnits(currency)])
 }
+
+// minorUnit is a minor unit of a currency by its number of decimals.
+var minorUnit = [...]rule.Decimal{one, rule.NewDecimal(1, 1), rule.NewDecimal(1, 2), rule.NewDecimal(1, 3)}

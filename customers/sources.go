@@ -15,6 +15,7 @@ type row struct {
 	raw     []byte
 	asOf    time.Time
 	deleted bool
+	picked  bool // raw holds no more than the fields we read
 }
 
 // A record is all that the mirror holds of one customer.
@@ -56,12 +57,12 @@ type sources struct {
 	methods       map[string]method
 	shelf         shelf
 
-	primary *subscription   // nil without subscriptions
-	item    *item           // of the primary subscription; nil without items
-	method  *method         // what Stripe would charge next; nil when none is set or known
-	payment *charge         // the newest that brought money
-	flows   map[string]flow // by subscription id
-	money   string          // the customer's currency; empty when unknown
+	items   []subscriptionItem // of all subscriptions, one for each id
+	primary *subscription      // nil without subscriptions
+	item    *item              // of the primary subscription; nil without items
+	method  *method            // what Stripe would charge next; nil when none is set or known
+	payment *charge            // the newest that brought money
+	money   string             // the customer's currency; empty when unknown
 }
 
 // decode reads a record. It is nil when the customer itself is not in the
@@ -73,7 +74,7 @@ func decode(r record) (*sources, []fault) {
 	}
 	self := r.self[0]
 	s := &sources{methods: make(map[string]method, len(r.methods))}
-	if err := unmarshal(self.raw, customerFields, &s.customer); err != nil {
+	if err := unmarshal(self, customerFields, &s.customer); err != nil {
 		return nil, []fault{{"customer", self.id, err}}
 	}
 	s.customer.ID = self.id
@@ -89,7 +90,7 @@ func decode(r record) (*sources, []fault) {
 	}
 	read("subscription", r.subscriptions, func(r row) error {
 		sub := subscription{asOf: r.asOf}
-		if err := unmarshal(r.raw, subscriptionFields, &sub); err != nil {
+		if err := unmarshal(r, subscriptionFields, &sub); err != nil {
 			return err
 		}
 		sub.ID = r.id
@@ -104,7 +105,7 @@ func decode(r record) (*sources, []fault) {
 	})
 	read("invoice", live(r.invoices), func(r row) error {
 		inv := invoice{}
-		if err := unmarshal(r.raw, invoiceFields, &inv); err != nil {
+		if err := unmarshal(r, invoiceFields, &inv); err != nil {
 			return err
 		}
 		inv.ID, inv.Currency = r.id, currency(inv.Currency)
@@ -113,7 +114,7 @@ func decode(r record) (*sources, []fault) {
 	})
 	read("charge", r.charges, func(r row) error {
 		ch := charge{}
-		if err := unmarshal(r.raw, chargeFields, &ch); err != nil {
+		if err := unmarshal(r, chargeFields, &ch); err != nil {
 			return err
 		}
 		ch.ID, ch.Currency = r.id, currency(ch.Currency)
@@ -122,7 +123,7 @@ func decode(r record) (*sources, []fault) {
 	})
 	read("payment method", r.methods, func(r row) error {
 		m := method{}
-		if err := unmarshal(r.raw, methodFields, &m); err != nil {
+		if err := unmarshal(r, methodFields, &m); err != nil {
 			return err
 		}
 		m.ID, m.detached = r.id, r.deleted
@@ -147,7 +148,7 @@ func (sub *subscription) normalise() {
 		if it.Price == nil || it.Deleted {
 			continue
 		}
-		it.Price.Currency = currency(it.Price.Currency)
+		it.ID, it.Price.Currency = clean(it.ID), currency(it.Price.Currency)
 		items = append(items, it)
 	}
 	sub.Items.Data = items
@@ -160,14 +161,18 @@ func (sub *subscription) normalise() {
 // resolve makes the choices, with what is on the shelf.
 func (s *sources) resolve(shelf shelf) {
 	s.shelf = shelf
-	s.flows = make(map[string]flow, len(s.subscriptions))
 	for i := range s.subscriptions {
 		sub := &s.subscriptions[i]
-		s.flows[sub.ID] = s.flow(sub)
+		sub.main, sub.flow = s.chooseItem(sub), s.flow(sub)
+		for j := range sub.Items.Data {
+			it := &sub.Items.Data[j]
+			it.name, it.cost = s.planOf(sub, it), s.planPriceOf(sub, it)
+		}
 	}
+	s.items = s.gatherItems()
 	s.primary = s.choosePrimary()
 	if s.primary != nil {
-		s.item = s.chooseItem(s.primary)
+		s.item = s.primary.main
 	}
 	for i := range s.charges {
 		if c := &s.charges[i]; c.isMoney() && (s.payment == nil || newer(c.Created, c.ID, s.payment.Created, s.payment.ID)) {
@@ -176,6 +181,29 @@ func (s *sources) resolve(shelf shelf) {
 	}
 	s.method = s.chooseMethod()
 	s.money = s.chooseCurrency()
+}
+
+// gatherItems lists the items of all subscriptions. Stripe gives an id once; of
+// two items with one id that of the newer subscription counts, and what has
+// none cannot be told apart.
+func (s *sources) gatherItems() (items []subscriptionItem) {
+	place := make(map[string]int)
+	for i := range s.subscriptions {
+		sub := &s.subscriptions[i]
+		for j := range sub.Items.Data {
+			it := &sub.Items.Data[j]
+			at, twice := place[it.ID]
+			switch {
+			case it.ID == "":
+			case !twice:
+				place[it.ID] = len(items)
+				items = append(items, subscriptionItem{it, sub})
+			case newer(sub.Created, sub.ID, items[at].of.Created, items[at].of.ID):
+				items[at] = subscriptionItem{it, sub}
+			}
+		}
+	}
+	return items
 }
 
 // choosePrimary picks the subscription that plan and friends speak of: the
@@ -199,12 +227,12 @@ func (s *sources) choosePrimary() *subscription {
 	}
 	comparable := true
 	for _, sub := range contenders {
-		comparable = comparable && sub.Currency == contenders[0].Currency && s.flows[sub.ID].known
+		comparable = comparable && sub.Currency == contenders[0].Currency && sub.flow.known
 	}
 	return slices.MinFunc(contenders, func(a, b *subscription) int {
 		byAmount := 0
 		if comparable {
-			byAmount = s.flows[b.ID].total().cmp(s.flows[a.ID].total())
+			byAmount = b.flow.total.cmp(a.flow.total)
 		}
 		return cmp.Or(byAmount, cmp.Compare(b.Created, a.Created), cmp.Compare(a.ID, b.ID))
 	})
@@ -227,8 +255,11 @@ func (sub *subscription) ended() bool {
 // with the highest amount a month; one whose amount is known before one whose
 // is not, metered ones after those, one-time prices last.
 func (s *sources) chooseItem(sub *subscription) *item {
-	if len(sub.Items.Data) == 0 {
+	switch len(sub.Items.Data) {
+	case 0:
 		return nil
+	case 1:
+		return &sub.Items.Data[0]
 	}
 	type candidate struct {
 		item  *item
@@ -302,7 +333,7 @@ func (c *charge) captured() int64 {
 	if c.AmountCaptured != nil {
 		return *c.AmountCaptured
 	}
-	return c.Amount
+	return orZero(c.Amount)
 }
 
 // currency is an ISO code in small letters, or empty for what is none.

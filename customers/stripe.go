@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/dunlin/dunlin/segments/rule"
 )
@@ -47,8 +48,10 @@ type subscription struct {
 	Created              int64      `json:"created"`
 	CurrentPeriodStart   int64      `json:"current_period_start"`
 	CurrentPeriodEnd     int64      `json:"current_period_end"`
+	TrialEnd             int64      `json:"trial_end"`
 	CancelAt             int64      `json:"cancel_at"`
 	CancelAtPeriodEnd    bool       `json:"cancel_at_period_end"`
+	CanceledAt           int64      `json:"canceled_at"` // when it was asked for, not when it took effect
 	CollectionMethod     string     `json:"collection_method"`
 	DefaultPaymentMethod ref        `json:"default_payment_method"`
 	DefaultSource        ref        `json:"default_source"`
@@ -57,11 +60,25 @@ type subscription struct {
 	PauseCollection      *struct {
 		Behavior string `json:"behavior"`
 	} `json:"pause_collection"`
+	CancellationDetails struct {
+		Reason string `json:"reason"`
+	} `json:"cancellation_details"`
 	Items struct {
 		Data []item `json:"data"`
 	} `json:"items"`
+	Metadata metadata `json:"metadata"`
 
 	asOf time.Time // of the mirror row
+
+	// Chosen and worked out by resolve.
+	main *item // the item that plan and friends speak of; nil without items
+	flow flow
+}
+
+// A subscriptionItem is an item with the subscription it is part of.
+type subscriptionItem struct {
+	*item
+	of *subscription
 }
 
 type item struct {
@@ -74,6 +91,9 @@ type item struct {
 	Discounts          []discount `json:"discounts"`
 	CurrentPeriodStart int64      `json:"current_period_start"` // here since API version 2025-03-31
 	CurrentPeriodEnd   int64      `json:"current_period_end"`
+
+	// Worked out by resolve, for several attributes and fields.
+	name, cost any // plan and plan_price, or nil when missing
 }
 
 type price struct {
@@ -160,24 +180,51 @@ type product struct {
 
 type invoice struct {
 	ID                 string   `json:"id"`
+	Number             string   `json:"number"` // null until it is finalized
 	Status             string   `json:"status"`
 	Currency           string   `json:"currency"`
 	Created            int64    `json:"created"`
-	AmountRemaining    int64    `json:"amount_remaining"`
+	Total              *int64   `json:"total"`
+	AmountDue          *int64   `json:"amount_due"`
+	AmountPaid         *int64   `json:"amount_paid"`
+	AmountRemaining    *int64   `json:"amount_remaining"`
 	CollectionMethod   string   `json:"collection_method"`
+	DueDate            int64    `json:"due_date"`             // null when it is charged automatically
 	NextPaymentAttempt int64    `json:"next_payment_attempt"` // null when Stripe will not try by itself
+	AttemptCount       *int64   `json:"attempt_count"`
+	BillingReason      string   `json:"billing_reason"`
+	Subscription       ref      `json:"subscription"`
 	CustomerAddress    *address `json:"customer_address"`
+	StatusTransitions  struct {
+		FinalizedAt int64 `json:"finalized_at"`
+		PaidAt      int64 `json:"paid_at"`
+	} `json:"status_transitions"`
+	Metadata metadata `json:"metadata"`
 }
 
 type charge struct {
-	ID             string `json:"id"`
-	Status         string `json:"status"`
-	Captured       *bool  `json:"captured"`
-	Currency       string `json:"currency"`
-	Created        int64  `json:"created"`
-	Amount         int64  `json:"amount"`
-	AmountCaptured *int64 `json:"amount_captured"` // absent before 2020
-	AmountRefunded int64  `json:"amount_refunded"`
+	ID                   string `json:"id"`
+	Status               string `json:"status"`
+	Captured             *bool  `json:"captured"`
+	Refunded             *bool  `json:"refunded"`
+	Disputed             *bool  `json:"disputed"`
+	Currency             string `json:"currency"`
+	Created              int64  `json:"created"`
+	Amount               *int64 `json:"amount"`
+	AmountCaptured       *int64 `json:"amount_captured"` // absent before 2020
+	AmountRefunded       *int64 `json:"amount_refunded"`
+	FailureCode          string `json:"failure_code"`
+	FailureMessage       string `json:"failure_message"`
+	Description          string `json:"description"`
+	Invoice              ref    `json:"invoice"`
+	PaymentMethodDetails struct {
+		Type string `json:"type"`
+	} `json:"payment_method_details"`
+	Source struct { // what came before payment methods
+		Object string `json:"object"`
+		Type   string `json:"type"`
+	} `json:"source"`
+	Metadata metadata `json:"metadata"`
 }
 
 // A method is a payment method, or what came before them: a card_, src_ or ba_
@@ -217,6 +264,9 @@ type ref struct {
 func (r *ref) UnmarshalJSON(b []byte) error {
 	switch {
 	case string(b) == "null":
+		return nil
+	case b[0] == '"' && bytes.IndexByte(b, '\\') < 0 && utf8.Valid(b): // as all ids are
+		r.ID = string(b[1 : len(b)-1])
 		return nil
 	case b[0] == '"':
 		return json.Unmarshal(b, &r.ID)
@@ -270,6 +320,9 @@ func (d *decimal) UnmarshalJSON(b []byte) error {
 type metadata map[string]string
 
 func (m *metadata) UnmarshalJSON(b []byte) error {
+	if string(b) == "{}" || string(b) == "null" { // most are
+		return nil
+	}
 	var raw map[string]json.RawMessage
 	if err := json.Unmarshal(b, &raw); err != nil {
 		return err
@@ -294,6 +347,14 @@ func clean(s string) string {
 		return s
 	}
 	return strings.ReplaceAll(s, "\x00", "")
+}
+
+// orZero is a number that is nothing when it is missing.
+func orZero(n *int64) int64 {
+	if n == nil {
+		return 0
+	}
+	return *n
 }
 
 // text is s as a value: missing when empty.

@@ -23,10 +23,13 @@ var insertSQL = func() string {
 			insert into dunlin.customers (account_id, projected_at, stripe_id, ` + to + `)
 			select $1, $2, r.stripe_id, ` + from + `
 			from json_populate_recordset(null::dunlin.customers, $3) r
-			returning customer_id
+			returning customer_id, stripe_id
+		),
+		told as (
+			insert into dunlin.changed_customers (account_id, customer_id, attributes)
+			select $1, customer_id, array['` + everything + `'] from fresh
 		)
-		insert into dunlin.changed_customers (account_id, customer_id, attributes)
-		select $1, customer_id, $4 from fresh`
+		select customer_id, stripe_id from fresh`
 }()
 
 var updateSQL = func() string {
@@ -56,18 +59,28 @@ var written = func() []string {
 	return append(list, "card_id", "state")
 }()
 
-func insertPictures(ctx context.Context, tx pgx.Tx, account int, pictures []Picture, now time.Time) error {
+// insertPictures tells their news, too. It returns the new customers by their
+// ids at Stripe.
+func insertPictures(ctx context.Context, tx pgx.Tx, account int, pictures []Picture, now time.Time) (map[string]int64, error) {
 	if len(pictures) == 0 {
-		return nil
+		return nil, nil
 	}
 	document, err := recordset(pictures)
-	if err == nil {
-		_, err = tx.Exec(ctx, insertSQL, account, now, document, names)
-	}
 	if err != nil {
-		return fmt.Errorf("write new pictures: %w", err)
+		return nil, fmt.Errorf("write new pictures: %w", err)
 	}
-	return nil
+	rows, err := tx.Query(ctx, insertSQL, account, now, document)
+	if err != nil {
+		return nil, fmt.Errorf("write new pictures: %w", err)
+	}
+	keys := make(map[string]int64, len(pictures))
+	var customer int64
+	var stripeID string
+	_, err = pgx.ForEachRow(rows, []any{&customer, &stripeID}, func() error { keys[stripeID] = customer; return nil })
+	if err != nil {
+		return nil, fmt.Errorf("write new pictures: %w", err)
+	}
+	return keys, nil
 }
 
 func updatePictures(ctx context.Context, tx pgx.Tx, account int, pictures []Picture, now time.Time) error {

@@ -12,6 +12,7 @@ import (
 type Pending struct {
 	Events  int64      `json:"events"`  // stored, not applied
 	Changes int64      `json:"changes"` // not seen by a tick
+	Lists   int64      `json:"lists"`   // of members, being built or told of
 	Due     int64      `json:"due"`     // deliveries to be decided now
 	Claimed int64      `json:"claimed"` // deliveries under way
 	NextDue *time.Time `json:"next_due"`
@@ -19,7 +20,7 @@ type Pending struct {
 }
 
 // None reports that nothing is left to do at the instant.
-func (p Pending) None() bool { return p.Events+p.Changes+p.Due+p.Claimed == 0 }
+func (p Pending) None() bool { return p.Events+p.Changes+p.Lists+p.Due+p.Claimed == 0 }
 
 // ReadPending counts the work there is at an instant, and when the next delivery
 // after it is due.
@@ -28,11 +29,12 @@ func ReadPending(ctx context.Context, q workspace.Querier, now time.Time) (Pendi
 	err := q.QueryRow(ctx, `
 		select (select count(*) from dunlin.stripe_events where state = 'stored'),
 		       (select count(*) from dunlin.changed_customers),
+		       (select count(*) from dunlin.generations where state <> 'live') + (select count(*) from dunlin.segments where told_customer is not null),
 		       (select count(*) from dunlin.deliveries where state = 'planned' and due_at <= $1),
 		       (select count(*) from dunlin.deliveries where state = 'claimed'),
 		       (select min(due_at) from dunlin.deliveries where state = 'planned' and due_at > $1),
 		       (select max(at) from dunlin.ticks)`, now).
-		Scan(&p.Events, &p.Changes, &p.Due, &p.Claimed, &p.NextDue, &p.Ticked)
+		Scan(&p.Events, &p.Changes, &p.Lists, &p.Due, &p.Claimed, &p.NextDue, &p.Ticked)
 	if err != nil {
 		return p, fmt.Errorf("count pending work: %w", err)
 	}

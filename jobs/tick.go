@@ -34,11 +34,11 @@ func (w *tickWorker) Work(ctx context.Context, _ *river.Job[TickArgs]) error {
 	if err != nil {
 		return err
 	}
-	var news bool
-	if err := w.Pool.QueryRow(ctx, `select exists (select from dunlin.changed_customers)`).Scan(&news); err != nil {
+	unfinished, err := segments.Unfinished(ctx, w.Pool)
+	if err != nil {
 		return err
 	}
-	if !news && !w.Now().After(last) {
+	if !unfinished && !w.Now().After(last) {
 		return nil
 	}
 	tick, err := w.Ticker.Tick(ctx)
@@ -51,11 +51,17 @@ func (w *tickWorker) Work(ctx context.Context, _ *river.Job[TickArgs]) error {
 }
 
 // AfterTick is what follows from a tick, in its transaction: enrollments, their
-// ends, and pokes for everything due at the tick's instant.
+// ends, pokes for everything due at the tick's instant, and the next tick when
+// this one has not finished a list.
 func AfterTick(store *campaigns.Store, poker *Poker) func(context.Context, pgx.Tx, segments.Tick) error {
 	return func(ctx context.Context, tx pgx.Tx, t segments.Tick) error {
 		if _, err := store.Follow(ctx, tx, t); err != nil {
 			return err
+		}
+		if t.More {
+			if err := poker.Tick(ctx, tx); err != nil {
+				return err
+			}
 		}
 		_, err := poker.Due(ctx, tx, t.At)
 		return err

@@ -91,7 +91,7 @@ func newWorld(t *testing.T, step string, faults func(*http.Request) sandbox.Faul
 			return err
 		})
 	w.save("kind: segment\nname: owing\nrule: delinquent\n", func(tx pgx.Tx, d workspace.Document) error {
-		s, faults := segments.Parse(d, "usd")
+		s, faults := segments.Parse(d, segments.Known{}, "usd")
 		if len(faults) > 0 {
 			return faults
 		}

@@ -1,24 +1,21 @@
 package segments_test
 
 import (
-	"fmt"
+	"math/rand/v2"
 	"strings"
-	"time"
-
-	"pgregory.net/rapid"
-
-	"github.com/dunlin/dunlin/segments/rule"
 )
 
-// The values that rules and customers share, few enough to meet.
+// The values that rules and customers share, few enough to meet. The more often
+// one is listed, the more often it is drawn.
 var (
-	texts = []string{"Pro", "pro", "PRO 50%", "Pro_x", `Pr\o`, "Größe", "", "O'Brien?", "Team"}
+	texts = []string{"Pro", "Pro", "Pro", "Pro", "Pro", "Pro", "Pro", "Pro", "Pro", "pro", "PRO 50%", "Pro_x", `Pr\o`, "Größe", "", "O'Brien?", "Team"}
 	likes = []string{"Pro%", "%o", "P_o", `%\%`, `Pro\_%`, `Pr\\o`, "%ö%", "_____", "%", "pRO%", "GRÖßE", "gr__E"}
-	parts = []string{"Pro", "o", "%", "_", `\`, "'", "ö", "T"}
+	parts = []string{"Pro", "Pro", "Pro", "o", "o", "%", "_", `\`, "'", "ö", "T"}
 	// amounts of several currencies, sub-cent prices, zero and less
-	amounts    = []string{"20 usd", "20.00 eur", "49 usd", "0.000381 usd", "2000 jpy", "-5 usd", "0 usd", "200 usd"}
+	amounts    = []string{"20 usd", "20 usd", "20.00 eur", "49 usd", "49 usd", "49 usd", "49 usd", "49 usd", "0.000381 usd", "2000 jpy", "-5 usd", "0 usd", "200 usd"}
 	numbers    = []string{"0", "1", "2", "2.5", "3", "-1", "2147483648", "0.1"}
 	keys       = []string{"tier", "it's?"}
+	statuses   = []string{"open", "paid", "failed"}
 	spans      = []string{"0 days", "1 day", "30 days", "1 week", "1 month", "3 months", "1 year"}
 	shortSpans = []string{"36 hours", "90 minutes", "24 hours"}
 )
@@ -26,224 +23,200 @@ var (
 // A kind is a construct of the language and how one of it is written.
 type kind struct {
 	name  string
-	write func(t *rapid.T) string
+	write func(r *rand.Rand) string
 }
 
-type predicate struct{ kind, source string }
+// A predicate is one leaf of a rule. It is an example of several constructs when
+// it has an aggregate in it.
+type predicate struct {
+	kinds  []string
+	source string
+}
 
 type generated struct {
 	source     string
 	predicates []predicate
 }
 
-func genRule(t *rapid.T) generated {
+// genRule is one of a series, in which every kind comes up again and again.
+func genRule(r *rand.Rand, i int) generated {
 	var g generated
-	g.source = genSource(t, &g, 3)
+	g.source = genSource(r, 2, func() string {
+		p := genPredicate(r, i)
+		i = r.IntN(1 << 20)
+		g.predicates = append(g.predicates, p)
+		return p.source
+	})
 	return g
 }
 
-func genSource(t *rapid.T, g *generated, depth int) string {
+// genPredicate is by turns about the customer, about an element, about an
+// aggregate in the place of an attribute, and about the rest of sets.
+func genPredicate(r *rand.Rand, i int) predicate {
+	k := kinds[i/4%len(kinds)]
+	switch i % 4 {
+	case 0:
+		return predicate{[]string{k.name}, k.write(r)}
+	case 1:
+		return predicate{[]string{"where " + k.name}, "exists (things where " + k.write(r) + ")"}
+	case 2:
+		for {
+			if source, names, ok := aggregated(r, k.write(r)); ok {
+				return predicate{append(names, "aggregate in "+k.name), source}
+			}
+			k = oneOf(r, kinds) // metadata and lists have no aggregates
+		}
+	}
+	k = setKinds[i/4%len(setKinds)]
+	return predicate{[]string{k.name}, k.write(r)}
+}
+
+// genSource joins leaves with and, or and not.
+func genSource(r *rand.Rand, depth int, leaf func() string) string {
 	shape := 0
 	if depth > 0 {
-		shape = rapid.IntRange(0, 5).Draw(t, "shape")
+		shape = r.IntN(6)
 	}
 	switch shape {
 	case 3:
-		return "(" + genSource(t, g, depth-1) + " and " + genSource(t, g, depth-1) + ")"
+		return "(" + genSource(r, depth-1, leaf) + " and " + genSource(r, depth-1, leaf) + ")"
 	case 4:
-		return "(" + genSource(t, g, depth-1) + " or " + genSource(t, g, depth-1) + ")"
+		return "(" + genSource(r, depth-1, leaf) + " or " + genSource(r, depth-1, leaf) + ")"
 	case 5:
-		return "not (" + genSource(t, g, depth-1) + ")"
+		return "not (" + genSource(r, depth-1, leaf) + ")"
 	}
-	k := rapid.SampledFrom(kinds).Draw(t, "kind")
-	p := predicate{k.name, k.write(t)}
-	g.predicates = append(g.predicates, p)
-	return p.source
+	return leaf()
 }
 
 var kinds = []kind{
-	{"text =", func(t *rapid.T) string { return one(t, "plan", "name", "metadata['tier']") + " = " + text(t) }},
-	{"text !=", func(t *rapid.T) string { return one(t, "plan", "metadata['it''s?']") + " != " + text(t) }},
-	{"text = text", func(t *rapid.T) string { return one(t, "plan = name", "name = metadata['tier']") }},
-	{"text in", func(t *rapid.T) string {
-		return "plan in (" + list(t, func() string { return text(t) }) + ")"
+	{"text =", func(r *rand.Rand) string { return one(r, "plan", "name", "metadata['tier']") + " = " + text(r) }},
+	{"text !=", func(r *rand.Rand) string { return one(r, "plan", "metadata['it''s?']") + " != " + text(r) }},
+	{"text = text", func(r *rand.Rand) string { return one(r, "plan = name", "name = metadata['tier']") }},
+	{"text in", func(r *rand.Rand) string {
+		return "plan in (" + literals(r, func() string { return text(r) }) + ")"
 	}},
-	{"text not in", func(t *rapid.T) string {
-		return "plan not in (" + list(t, func() string { return text(t) }) + ")"
+	{"text not in", func(r *rand.Rand) string {
+		return "plan not in (" + literals(r, func() string { return text(r) }) + ")"
 	}},
-	{"like", func(t *rapid.T) string { return "plan like " + quoted(one(t, likes...)) }},
-	{"not like", func(t *rapid.T) string { return "name not like " + quoted(one(t, likes...)) }},
-	{"ilike", func(t *rapid.T) string { return "name ilike " + quoted(one(t, likes...)) }},
-	{"contains", func(t *rapid.T) string { return "name contains " + quoted(one(t, parts...)) }},
-	{"starts with", func(t *rapid.T) string { return "plan starts with " + quoted(one(t, "P", "Pr", "p", "T", "Gr", `Pr\`)) }},
-	{"ends with", func(t *rapid.T) string { return "plan ends with " + quoted(one(t, "o", "%", "x", "e", "?", `\o`)) }},
-	{"metadata matches", func(t *rapid.T) string { return "metadata['tier'] ilike " + quoted(one(t, likes...)) }},
-	{"list contains", func(t *rapid.T) string { return "plans contains " + text(t) }},
-	{"list not contains", func(t *rapid.T) string { return "plans not contains " + text(t) }},
-	{"is null", func(t *rapid.T) string { return anything(t) + " is null" }},
-	{"is set", func(t *rapid.T) string { return anything(t) + " is set" }},
-	{"is not null", func(t *rapid.T) string { return anything(t) + " is not null" }},
-	{"boolean", func(t *rapid.T) string { return one(t, "deleted", "livemode") }},
-	{"boolean is", func(t *rapid.T) string {
-		return one(t, "deleted", "livemode") + " is " + one(t, "true", "false", "not true", "not false")
+	{"like", func(r *rand.Rand) string { return "plan like " + quoted(one(r, likes...)) }},
+	{"not like", func(r *rand.Rand) string { return "name not like " + quoted(one(r, likes...)) }},
+	{"ilike", func(r *rand.Rand) string { return "name ilike " + quoted(one(r, likes...)) }},
+	{"contains", func(r *rand.Rand) string { return "name contains " + quoted(one(r, parts...)) }},
+	{"starts with", func(r *rand.Rand) string {
+		return "plan starts with " + quoted(one(r, "P", "Pr", "p", "T", "Gr", `Pr\`))
 	}},
-	{"boolean =", func(t *rapid.T) string {
-		return "livemode " + one(t, "=", "!=") + " " + one(t, "true", "false", "deleted")
+	{"ends with", func(r *rand.Rand) string {
+		return "plan ends with " + quoted(one(r, "o", "o", "o", "%", "x", "e", "?", `\o`))
 	}},
-	{"boolean in", func(t *rapid.T) string { return "livemode in (" + one(t, "true", "false", "false, true") + ")" }},
-	{"money compared", func(t *rapid.T) string {
-		return one(t, "plan_price", "mrr") + " " + order(t) + " " + one(t, amounts...)
+	{"metadata matches", func(r *rand.Rand) string { return "metadata['tier'] ilike " + quoted(one(r, likes...)) }},
+	{"list contains", func(r *rand.Rand) string { return "plans contains " + text(r) }},
+	{"list not contains", func(r *rand.Rand) string { return "plans not contains " + text(r) }},
+	{"is null", func(r *rand.Rand) string { return anything(r) + " is null" }},
+	{"is set", func(r *rand.Rand) string { return anything(r) + " is set" }},
+	{"is not null", func(r *rand.Rand) string { return anything(r) + " is not null" }},
+	{"boolean", func(r *rand.Rand) string { return one(r, "deleted", "livemode") }},
+	{"boolean is", func(r *rand.Rand) string {
+		return one(r, "deleted", "livemode") + " is " + one(r, "true", "false", "not true", "not false")
 	}},
-	{"money !=", func(t *rapid.T) string { return "plan_price != " + one(t, amounts...) }},
-	{"money with a bare number", func(t *rapid.T) string { return "plan_price " + order(t) + " " + one(t, "20", "49", "-5", "0.000381") }},
-	{"money on the right", func(t *rapid.T) string { return one(t, amounts...) + " " + order(t) + " plan_price" }},
-	{"money with money", func(t *rapid.T) string { return "plan_price " + order(t) + " mrr" }},
-	{"money between", func(t *rapid.T) string {
-		return "plan_price " + one(t, "", "not ") + "between " + one(t, "20 usd and 49 usd", "-5 and 20", "0.000381 and 200", "1 eur and 20 eur", "1 jpy and 2000 jpy")
+	{"boolean =", func(r *rand.Rand) string {
+		return "livemode " + one(r, "=", "!=") + " " + one(r, "true", "false", "deleted")
 	}},
-	{"money between attributes", func(t *rapid.T) string {
-		return one(t, "plan_price between 0 and mrr", "mrr between plan_price and 200 usd", "20 usd between plan_price and mrr", "mrr between plan_price and plan_price")
+	{"boolean in", func(r *rand.Rand) string { return "livemode in (" + one(r, "true", "false", "false, true") + ")" }},
+	{"money compared", func(r *rand.Rand) string {
+		return one(r, "plan_price", "mrr") + " " + order(r) + " " + one(r, amounts...)
 	}},
-	{"money in", func(t *rapid.T) string {
-		return "plan_price " + one(t, "", "not ") + "in (" + one(t, "20 usd, 20 eur", "49 usd, 2000 jpy, 0 usd", "20, 49", "0.000381 usd") + ")"
+	{"money !=", func(r *rand.Rand) string {
+		return "plan_price != " + one(r, "49 usd", "49 usd", "20 usd", one(r, amounts...))
 	}},
-	{"number compared", func(t *rapid.T) string {
-		return one(t, "quantity", "plan_interval_count", "open_invoice_count") + " " + order(t) + " " + one(t, numbers...)
+	{"money with a bare number", func(r *rand.Rand) string {
+		return "plan_price " + order(r) + " " + one(r, "20", "49", "-5", "0.000381")
 	}},
-	{"number with number", func(t *rapid.T) string { return "quantity " + order(t) + " open_invoice_count" }},
-	{"number between", func(t *rapid.T) string {
-		return "quantity " + one(t, "", "not ") + "between " + one(t, "1 and 2.5", "0 and 2147483648", "-1 and open_invoice_count")
+	{"money on the right", func(r *rand.Rand) string { return one(r, amounts...) + " " + order(r) + " plan_price" }},
+	{"money with money", func(r *rand.Rand) string { return "plan_price " + order(r) + " mrr" }},
+	{"money between", func(r *rand.Rand) string {
+		return "plan_price " + one(r, "", "not ") + "between " + one(r, "20 usd and 49 usd", "-5 and 20", "0.000381 and 200", "1 eur and 20 eur", "1 jpy and 2000 jpy")
 	}},
-	{"number in", func(t *rapid.T) string {
-		return one(t, "quantity", "open_invoice_count") + " in (" + one(t, "1, 2", "2.5, 3, 0.1", "0, 2147483648", "2.5, 0") + ")"
+	{"money between attributes", func(r *rand.Rand) string {
+		return one(r, "plan_price between 0 and mrr", "mrr between plan_price and 200 usd", "20 usd between plan_price and mrr", "mrr between plan_price and plan_price")
 	}},
-	{"date compared", func(t *rapid.T) string { return "card_expires_at " + order(t) + " " + day(t) }},
-	{"date before or after", func(t *rapid.T) string { return "card_expires_at " + one(t, "before", "after") + " " + day(t) }},
-	{"date on the right", func(t *rapid.T) string { return day(t) + " " + order(t) + " card_expires_at" }},
-	{"date between", func(t *rapid.T) string {
-		return "card_expires_at " + one(t, "", "not ") + "between today() - " + one(t, spans...) + " and " + one(t, "today()", "today() + 30 days", "today() + 1 month")
+	{"money in", func(r *rand.Rand) string {
+		return "plan_price " + one(r, "", "not ") + "in (" + one(r, "20 usd, 20 eur", "49 usd, 2000 jpy, 0 usd", "20, 49", "0.000381 usd") + ")"
 	}},
-	{"date in", func(t *rapid.T) string {
-		return "card_expires_at " + one(t, "", "not ") + "in (" + one(t, "date '2026-03-15'", "date '2024-02-29', date '2026-12-31', date '2026-01-31'") + ")"
+	{"number compared", func(r *rand.Rand) string {
+		return one(r, "quantity", "plan_interval_count", "open_invoice_count") + " " + order(r) + " " + one(r, numbers...)
 	}},
-	{"date within", func(t *rapid.T) string {
-		return "card_expires_at " + one(t, "", "not ") + "within " + one(t, "next", "last") + " " + one(t, spans...)
+	{"number with number", func(r *rand.Rand) string { return "quantity " + order(r) + " open_invoice_count" }},
+	{"number between", func(r *rand.Rand) string {
+		return "quantity " + one(r, "", "not ") + "between " + one(r, "1 and 2.5", "0 and 2147483648", "-1 and open_invoice_count")
 	}},
-	{"instant with now", func(t *rapid.T) string { return "last_charge_at " + order(t) + " " + moment(t) }},
-	{"instant before or after", func(t *rapid.T) string {
-		return "next_charge_at " + one(t, "before", "after") + " " + one(t, moment(t), day(t))
+	{"number in", func(r *rand.Rand) string {
+		return one(r, "quantity", "open_invoice_count") + " in (" + one(r, "1, 2, 3", "2.5, 3, 0.1, 1", "0, 1, 2147483648", "2.5, 0, 2") + ")"
 	}},
-	{"instant on the right", func(t *rapid.T) string { return moment(t) + " " + order(t) + " next_charge_at" }},
-	{"instant with a timestamp", func(t *rapid.T) string {
-		return "last_charge_at " + order(t) + " timestamp '" + one(t, "2026-03-15T12:00:00Z", "2026-03-29T02:59:59.999999+02:00", "2018-11-04T03:00:00Z") + "'"
+	{"date compared", func(r *rand.Rand) string { return "card_expires_at " + order(r) + " " + day(r) }},
+	{"date before or after", func(r *rand.Rand) string { return "card_expires_at " + one(r, "before", "after") + " " + day(r) }},
+	{"date on the right", func(r *rand.Rand) string { return day(r) + " " + order(r) + " card_expires_at" }},
+	{"date between", func(r *rand.Rand) string {
+		return "card_expires_at " + one(r, "", "not ") + "between today() - " + one(r, spans...) + " and " + one(r, "today()", "today() + 30 days", "today() + 1 month")
 	}},
-	{"instant with a day", func(t *rapid.T) string {
-		return one(t, "last_charge_at", "next_charge_at") + " " + order(t) + " " + day(t)
+	{"date in", func(r *rand.Rand) string {
+		return "card_expires_at " + one(r, "", "not ") + "in (" + one(r, "date '2026-03-15'", "date '2024-02-29', date '2026-12-31', date '2026-01-31'") + ")"
 	}},
-	{"instant on a day", func(t *rapid.T) string { return "last_charge_at " + one(t, "=", "!=") + " " + day(t) }},
-	{"instant with instant", func(t *rapid.T) string { return "last_charge_at " + order(t) + " next_charge_at" }},
-	{"instant between", func(t *rapid.T) string {
-		return "last_charge_at " + one(t, "", "not ") + "between " + one(t, "today()", "now()", "date '2018-01-01'", "today() - 1 month") + " and " + one(t, "now() + 1 month", "today() + 30 days", "next_charge_at", "card_expires_at")
+	{"date within", func(r *rand.Rand) string {
+		return "card_expires_at " + one(r, "", "not ") + "within " + one(r, "next", "last") + " " + one(r, spans...)
 	}},
-	{"instant in", func(t *rapid.T) string {
-		return "last_charge_at " + one(t, "", "not ") + "in (" + one(t, "date '2026-03-15', date '2018-11-04'", "timestamp '2026-03-15T12:00:00Z', date '2026-01-31'", "timestamp '2026-01-31T00:00:00Z'") + ")"
+	{"instant with now", func(r *rand.Rand) string { return "last_charge_at " + order(r) + " " + moment(r) }},
+	{"instant before or after", func(r *rand.Rand) string {
+		return "next_charge_at " + one(r, "before", "after") + " " + one(r, moment(r), day(r))
 	}},
-	{"instant within", func(t *rapid.T) string {
-		return one(t, "last_charge_at", "next_charge_at") + " " + one(t, "", "not ") + "within " + one(t, "next", "last") + " " + one(t, append(shortSpans, spans[1:]...)...)
+	{"instant on the right", func(r *rand.Rand) string { return moment(r) + " " + order(r) + " next_charge_at" }},
+	{"instant with a timestamp", func(r *rand.Rand) string {
+		return "last_charge_at " + order(r) + " timestamp '" + one(r, "2026-03-15T12:00:00Z", "2026-03-29T02:59:59.999999+02:00", "2018-11-04T03:00:00Z") + "'"
 	}},
-	{"date with instant", func(t *rapid.T) string {
-		return one(t, "card_expires_at "+order(t)+" last_charge_at", "last_charge_at "+order(t)+" card_expires_at")
+	{"instant with a day", func(r *rand.Rand) string {
+		return one(r, "last_charge_at", "next_charge_at") + " " + order(r) + " " + day(r)
+	}},
+	{"instant on a day", func(r *rand.Rand) string { return "last_charge_at " + one(r, "=", "!=") + " " + day(r) }},
+	{"instant with instant", func(r *rand.Rand) string { return "last_charge_at " + order(r) + " next_charge_at" }},
+	{"instant between", func(r *rand.Rand) string {
+		return "last_charge_at " + one(r, "", "not ") + "between " + one(r, "today()", "now()", "date '2018-01-01'", "today() - 1 month") + " and " + one(r, "now() + 1 month", "today() + 30 days", "next_charge_at", "card_expires_at")
+	}},
+	{"instant in", func(r *rand.Rand) string {
+		return "last_charge_at " + one(r, "", "not ") + "in (" + one(r, "date '2026-03-15', date '2018-11-04'", "timestamp '2026-03-15T12:00:00Z', date '2026-01-31'", "timestamp '2026-01-31T00:00:00Z'") + ")"
+	}},
+	{"instant within", func(r *rand.Rand) string {
+		return one(r, "last_charge_at", "next_charge_at") + " " + one(r, "", "not ") + "within " + one(r, "next", "last") + " " + one(r, append(shortSpans, spans[1:]...)...)
+	}},
+	{"date with instant", func(r *rand.Rand) string {
+		return one(r, "card_expires_at "+order(r)+" last_charge_at", "last_charge_at "+order(r)+" card_expires_at")
 	}},
 }
 
-func one(t *rapid.T, of ...string) string { return rapid.SampledFrom(of).Draw(t, "one") }
+func one(r *rand.Rand, of ...string) string { return oneOf(r, of) }
 
-func text(t *rapid.T) string { return quoted(one(t, texts...)) }
+func oneOf[T any](r *rand.Rand, of []T) T { return of[r.IntN(len(of))] }
 
-func order(t *rapid.T) string { return one(t, "=", "!=", "<", "<=", ">", ">=") }
+func text(r *rand.Rand) string { return quoted(one(r, texts...)) }
+
+func order(r *rand.Rand) string { return one(r, "=", "!=", "<", "<=", ">", ">=") }
 
 func quoted(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
 
-func list(t *rapid.T, item func() string) string {
+func literals(r *rand.Rand, item func() string) string {
 	items := []string{item()}
-	for range rapid.IntRange(0, 2).Draw(t, "more") {
+	for range r.IntN(3) {
 		items = append(items, item())
 	}
 	return strings.Join(items, ", ")
 }
 
-func anything(t *rapid.T) string {
-	return one(t, "plan", "plan_price", "livemode", "plans", "card_expires_at", "last_charge_at", "quantity", "metadata['tier']", "metadata['it''s?']")
+func anything(r *rand.Rand) string {
+	return one(r, "plan", "plan_price", "livemode", "plans", "card_expires_at", "last_charge_at", "quantity", "metadata['tier']", "metadata['it''s?']")
 }
 
-func day(t *rapid.T) string {
-	return one(t, "today()", "date '2026-03-15'", "date '2024-02-29'", "today() + "+one(t, spans...), "today() - "+one(t, spans...))
+func day(r *rand.Rand) string {
+	return one(r, "today()", "date '2026-03-15'", "date '2024-02-29'", "today() + "+one(r, spans...), "today() - "+one(r, spans...))
 }
 
-func moment(t *rapid.T) string {
-	return one(t, "now()", "now() + "+one(t, spans...), "now() - "+one(t, spans...), "now() - "+one(t, shortSpans...))
-}
-
-// genCustomer draws each value from what the rules ask for; one in six is missing.
-func genCustomer(t *rapid.T, envs []rule.Env) customer {
-	c := customer{"metadata": map[string]string{}}
-	set := func(name string, v func() any) {
-		if rapid.IntRange(0, 5).Draw(t, name) > 0 {
-			c[name] = v()
-		}
-	}
-	for _, name := range []string{"plan", "name"} {
-		set(name, func() any { return one(t, texts...) })
-	}
-	for _, name := range []string{"plan_price", "mrr"} {
-		set(name, func() any {
-			amount, currency, _ := strings.Cut(one(t, amounts...), " ")
-			return rule.Money{Amount: decimal(amount), Currency: currency}
-		})
-	}
-	set("quantity", func() any { return decimal(one(t, numbers...)) })
-	for _, name := range []string{"plan_interval_count", "open_invoice_count"} {
-		set(name, func() any { return decimal(one(t, "0", "1", "2", "3", "-1")) })
-	}
-	for _, name := range []string{"deleted", "livemode"} {
-		set(name, func() any { return rapid.Bool().Draw(t, "bool") })
-	}
-	set("plans", func() any { return rapid.SliceOfN(rapid.SampledFrom(texts), 0, 4).Draw(t, "plans") })
-	for _, key := range keys {
-		if rapid.IntRange(0, 3).Draw(t, key) > 0 {
-			c["metadata"].(map[string]string)[key] = one(t, texts...)
-		}
-	}
-	env := envs[rapid.IntRange(0, 1<<30).Draw(t, "env")%len(envs)]
-	set("card_expires_at", func() any {
-		return genBound(t, "today()", env).Date.AddDays(rapid.IntRange(-1, 1).Draw(t, "beside"))
-	})
-	for _, name := range []string{"last_charge_at", "next_charge_at"} {
-		set(name, func() any {
-			at := genBound(t, "now()", env).Instant
-			if rapid.Bool().Draw(t, "a day's edge") {
-				at = genBound(t, "today()", env).Date.In(env.Zone)
-			}
-			return at.Add(time.Duration(rapid.IntRange(-1, 1).Draw(t, "beside")) * time.Microsecond)
-		})
-	}
-	return c
-}
-
-// genBound is where a moment of the rules stands in one of the instants.
-func genBound(t *rapid.T, base string, env rule.Env) rule.Bound {
-	tree, err := rule.Parse(fmt.Sprintf("x < %s %s", base, one(t, "", "+ "+one(t, spans...), "- "+one(t, spans...))))
-	if err != nil {
-		panic(err)
-	}
-	b, _ := rule.BoundOf(tree.Root.(*rule.Compare).Right, env)
-	return b
-}
-
-func decimal(s string) rule.Decimal {
-	d, err := rule.ParseDecimal(s)
-	if err != nil {
-		panic(err)
-	}
-	return d
+func moment(r *rand.Rand) string {
+	return one(r, "now()", "now() + "+one(r, spans...), "now() - "+one(r, spans...), "now() - "+one(r, shortSpans...))
 }

@@ -18,6 +18,7 @@ var symbols = map[rule.Op]string{
 var mirrored = map[rule.Op]rule.Op{
 	rule.Equal: rule.Equal, rule.Less: rule.Greater, rule.LessOrEqual: rule.GreaterOrEqual,
 	rule.Greater: rule.Less, rule.GreaterOrEqual: rule.LessOrEqual, rule.Before: rule.After, rule.After: rule.Before,
+	rule.NotEqual: rule.NotEqual,
 }
 
 func dateArg(d rule.Date) piece { return piece{sql: "?::date", args: []any{d.String()}} }
@@ -26,6 +27,19 @@ func instantArg(t time.Time) piece { return piece{sql: "?::timestamptz", args: [
 
 func infix(l piece, op string, r piece) piece {
 	return piece{sql: l.sql + " " + op + " " + r.sql, args: slices.Concat(l.args, r.args)}
+}
+
+// selected is a table of the given columns.
+func selected(columns string, from piece) piece {
+	return piece{sql: "select " + columns + " from " + from.sql, args: from.args}
+}
+
+func commas(list []piece) piece {
+	out := list[0]
+	for _, p := range list[1:] {
+		out = piece{sql: out.sql + ", " + p.sql, args: slices.Concat(out.args, p.args)}
+	}
+	return out
 }
 
 // join puts alternatives or parts of one predicate together, in parentheses when

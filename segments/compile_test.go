@@ -22,44 +22,6 @@ func TestMain(m *testing.M) { pgtest.Main(m) }
 
 var update = flag.Bool("update", false, "rewrite testdata")
 
-// columns is a catalog whose attributes are columns of dunlin.customers; those
-// of the second part are added by the tests that need them.
-var columns = catalog{
-	{Name: "stripe_id", Type: rule.Text},
-	{Name: "email", Type: rule.Text},
-	{Name: "name", Type: rule.Text},
-	{Name: "metadata", Type: rule.MapType},
-	{Name: "deleted", Type: rule.Boolean},
-	{Name: "delinquent", Type: rule.Boolean},
-	{Name: "plan", Type: rule.Text},
-	{Name: "plan_price", Type: rule.MoneyType},
-	{Name: "plan_interval_count", Type: rule.Number},
-	{Name: "subscription_status", Type: rule.Text},
-	{Name: "mrr", Type: rule.MoneyType},
-	{Name: "card_expires_at", Type: rule.DateType},
-	{Name: "last_charge_at", Type: rule.InstantType},
-	{Name: "next_charge_at", Type: rule.InstantType},
-	{Name: "open_invoice_count", Type: rule.Number},
-
-	{Name: "livemode", Type: rule.Boolean},
-	{Name: "plans", Type: rule.ListType},
-	{Name: "quantity", Type: rule.Number},
-}
-
-type catalog []rule.Attribute
-
-func (c catalog) Attribute(name string) (rule.Attribute, bool) {
-	name = strings.ToLower(name)
-	for _, a := range c {
-		if a.Name == name || a.Name == strings.TrimPrefix(name, "stripe_") {
-			return a, true
-		}
-	}
-	return rule.Attribute{}, false
-}
-
-func (c catalog) Attributes() []rule.Attribute { return c }
-
 func mustRule(t testing.TB, source string) *rule.Rule {
 	t.Helper()
 	r, err := rule.New(source, columns, "usd")
@@ -131,7 +93,7 @@ func TestCompile_Corpus(t *testing.T) {
 
 func compiled(t *testing.T, source string, env rule.Env) string {
 	t.Helper()
-	cond, err := segments.Compile(mustRule(t, source), env)
+	cond, err := segments.Compile(mustRule(t, source), env, nil)
 	if err != nil {
 		t.Fatalf("%s: %v", source, err)
 	}
@@ -166,8 +128,9 @@ func TestCompile_ValuesAreArguments(t *testing.T) {
 		text := "'zz" + strings.ReplaceAll(evil, "'", "''") + "'"
 		for _, source := range []string{
 			"plan = " + text, "plan in (" + text + ", 'b')", "plan contains " + text, "plan starts with " + text, "metadata[" + text + "] = " + text, "plans contains " + text,
+			"exists (things where plan = " + text + ")", "count(invoices where metadata[" + text + "] = customer.metadata[" + text + "]) > 1", "latest(charges.status) contains " + text,
 		} {
-			cond, err := segments.Compile(mustRule(t, source), env)
+			cond, err := segments.Compile(mustRule(t, source), env, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -184,31 +147,39 @@ func TestCompile_ValuesAreArguments(t *testing.T) {
 
 func TestCompile_Refuses(t *testing.T) {
 	t.Parallel()
-	if _, err := segments.Compile(nil, rule.Env{}); err == nil {
+	if _, err := segments.Compile(nil, rule.Env{}, nil); err == nil {
 		t.Error("no rule: want an error")
 	}
-	odd := catalog{{Name: "plan;", Type: rule.Text}, {Name: "x", Type: rule.Text}}
-	r, err := rule.New("x = 'a'", renamed{odd}, "usd")
+	r, err := rule.New("x = 'a'", renamed{columns}, "usd")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := segments.Compile(r, rule.Env{}); err == nil {
+	if _, err := segments.Compile(r, rule.Env{}, nil); err == nil {
 		t.Error("a name that is no column: want an error")
 	}
 	// CET is an abbreviation without summer time to Postgres, and a zone to Go.
 	both := mustRule(t, "card_expires_at < next_charge_at")
-	if _, err := segments.Compile(both, rule.Env{Zone: mustZone(t, "CET")}); err == nil {
+	if _, err := segments.Compile(both, rule.Env{Zone: mustZone(t, "CET")}, nil); err == nil {
 		t.Error("a zone that Postgres reads otherwise: want an error")
 	}
-	if _, err := segments.Compile(mustRule(t, "next_charge_at < today()"), rule.Env{Zone: mustZone(t, "CET")}); err != nil {
+	if _, err := segments.Compile(mustRule(t, "next_charge_at < today()"), rule.Env{Zone: mustZone(t, "CET")}, nil); err != nil {
 		t.Errorf("a day that Go works out: %v", err)
+	}
+	vip, trial := mustRule(t, "in segment 'vip'"), mustRule(t, "not in segment 'trial users'")
+	if _, err := segments.Compile(vip, rule.Env{}, segments.Parents{"trial users": trial}); err == nil {
+		t.Error("a segment without a rule: want an error")
+	}
+	if _, err := segments.Compile(vip, rule.Env{}, segments.Parents{"vip": trial, "trial users": vip}); err == nil {
+		t.Error("segments that name each other: want an error")
 	}
 }
 
 // renamed finds every name, and calls it as no column can be called.
-type renamed struct{ catalog }
+type renamed struct{ *catalog }
 
-func (r renamed) Attribute(string) (rule.Attribute, bool) { return r.catalog[0], true }
+func (r renamed) Attribute(string) (rule.Attribute, bool) {
+	return rule.Attribute{Name: "plan;", Type: rule.Text}, true
+}
 
 // BenchmarkCompile parses, checks and compiles a rule of ten predicates.
 func BenchmarkCompile(b *testing.B) {
@@ -221,7 +192,7 @@ and plan like 'Pro%' and metadata['tier'] = 'pro' and last_charge_at > now() - 3
 		if err != nil {
 			b.Fatal(err)
 		}
-		cond, err := segments.Compile(r, env)
+		cond, err := segments.Compile(r, env, nil)
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -15,14 +15,8 @@
 package segments
 
 import (
-	"context"
-	"fmt"
 	"time"
 
-	sq "github.com/Masterminds/squirrel"
-	"github.com/jackc/pgx/v5"
-
-	"github.com/dunlin/dunlin/customers"
 	"github.com/dunlin/dunlin/segments/rule"
 	"github.com/dunlin/dunlin/workspace"
 )
@@ -33,11 +27,14 @@ type Segment struct {
 	Version     int // 0: not stored yet
 	Description string
 	Rule        *rule.Rule
+	Parents     Parents // rules of the segments that Rule names, when it was loaded
+	Evaluate    string  // its schedule, as in "every 1 day at 06:00"; empty: with every tick
+	Waits       string  // why its campaigns wait; empty when they do not
 }
 
 // Parse reads a segment document. The rule is checked against the catalog;
 // currency is the workspace's, for bare numbers beside money.
-func Parse(d workspace.Document, currency string) (Segment, workspace.Faults) {
+func Parse(d workspace.Document, known Known, currency string) (Segment, workspace.Faults) {
 	var faults workspace.Faults
 	m := d.Mapping(&faults)
 	if m == nil {
@@ -48,13 +45,18 @@ func Parse(d workspace.Document, currency string) (Segment, workspace.Faults) {
 	m.Text("name", true)
 	s.Description = m.Text("description", false).Value
 	if f := m.Text("rule", true); f.Set {
-		r, err := rule.New(f.Value, customers.Attributes, currency)
+		r, err := rule.New(f.Value, known, currency)
 		if err != nil {
 			faults = append(faults, f.RuleFaults(err)...)
 		}
 		s.Rule = r
 	}
-	m.Later("evaluate")
+	if f := m.Text("evaluate", false); f.Set {
+		s.Evaluate = f.Value
+		if _, err := parseSchedule(f.Value); err != nil {
+			m.Add(f.Fault("write every 6 hours, or every 1 day at 06:00; leave it out to evaluate with every tick", "%q is no schedule", f.Value))
+		}
+	}
 	m.Done()
 	faults.Sort()
 	return s, faults
@@ -63,28 +65,4 @@ func Parse(d workspace.Document, currency string) (Segment, workspace.Faults) {
 // Env is what a rule's moving bounds need, at one instant.
 func Env(s workspace.Settings, now time.Time) rule.Env {
 	return rule.Env{Now: now, Zone: s.Zone, Currency: s.Currency}
-}
-
-// Holds reports whether a rule is true of one customer, by the same SQL that
-// makes members.
-func Holds(ctx context.Context, q customers.Querier, r *rule.Rule, env rule.Env, ref customers.Ref) (bool, error) {
-	cond, err := Compile(r, env)
-	if err != nil {
-		return false, err
-	}
-	sql, args, err := sq.Select("true").From("dunlin.customers c").
-		Where(sq.Eq{"c.account_id": ref.Account, "c.customer_id": ref.Customer}).Where(cond).
-		PlaceholderFormat(sq.Dollar).ToSql()
-	if err != nil {
-		return false, fmt.Errorf("compile rule: %w", err)
-	}
-	rows, err := q.Query(ctx, sql, args...)
-	if err != nil {
-		return false, fmt.Errorf("evaluate rule: %w", err)
-	}
-	found, err := pgx.CollectRows(rows, pgx.RowTo[bool])
-	if err != nil {
-		return false, fmt.Errorf("evaluate rule: %w", err)
-	}
-	return len(found) > 0, nil
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	sq "github.com/Masterminds/squirrel"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/dunlin/dunlin/customers"
@@ -15,15 +14,15 @@ import (
 )
 
 // Save stores a definition as the next version, unless it is the one in force.
-// It reports whether it did. Members change with the next tick.
+// It reports whether it did. Members change with the ticks that follow.
 func Save(ctx context.Context, tx pgx.Tx, s Segment, now time.Time) (bool, error) {
-	var rules, description string
+	var source, description, evaluate string
 	err := tx.QueryRow(ctx, `
-		select v.rule, v.description
+		select v.rule, v.description, v.evaluate
 		from dunlin.segments s join dunlin.segment_versions v using (name, version)
-		where s.name = $1 for update of s`, s.Name).Scan(&rules, &description)
+		where s.name = $1 for update of s`, s.Name).Scan(&source, &description, &evaluate)
 	switch {
-	case err == nil && rules == s.Rule.Source() && description == s.Description:
+	case err == nil && source == s.Rule.Source() && description == s.Description && evaluate == s.Evaluate:
 		return false, nil
 	case err != nil && !errors.Is(err, pgx.ErrNoRows):
 		return false, fmt.Errorf("save segment %q: %w", s.Name, err)
@@ -33,9 +32,9 @@ func Save(ctx context.Context, tx pgx.Tx, s Segment, now time.Time) (bool, error
 			insert into dunlin.segments (name, version) values (@name, 1)
 			on conflict (name) do update set version = segments.version + 1
 			returning name, version)
-		insert into dunlin.segment_versions (name, version, description, rule, created_at)
-		select name, version, @description, @rule, @now from new`,
-		pgx.StrictNamedArgs{"name": s.Name, "description": s.Description, "rule": s.Rule.Source(), "now": now})
+		insert into dunlin.segment_versions (name, version, description, rule, evaluate, created_at)
+		select name, version, @description, @rule, @evaluate, @now from new`,
+		pgx.StrictNamedArgs{"name": s.Name, "description": s.Description, "rule": s.Rule.Source(), "evaluate": s.Evaluate, "now": now})
 	if err != nil {
 		return false, fmt.Errorf("save segment %q: %w", s.Name, err)
 	}
@@ -49,113 +48,95 @@ type Stored struct {
 	Version     int
 	Description string
 	Source      string
+	Evaluate    string     // its schedule; empty: with every tick
 	Fault       string     // why the last tick could not evaluate it; empty when it could
-	EvaluatedAt *time.Time // the last tick that looked at everybody; nil before the first
-	EvaluatedAs string     // rule, bounds and accounts of that evaluation, hashed
+	Waits       string     // why its campaigns wait; empty when they do not
+	EvaluatedAt *time.Time // when its list was built; every tick keeps it exact since. Nil: not yet
+	AuditedAt   *time.Time
+	Drift       int64  // what the last audit had to repair
+	Building    string // why a list is being built; empty when none is
 	Members     int64
 }
 
-// Rule parses and checks the stored source.
-func (s Stored) Rule(currency string) (*rule.Rule, error) {
-	return rule.New(s.Source, customers.Attributes, currency)
+// storedSQL are the columns of a Stored, and storedFrom where they come from.
+const (
+	storedSQL = `s.name, s.version, v.description, v.rule, v.evaluate, coalesce(s.fault, ''), coalesce(s.waits, ''),
+		       s.evaluated_at, s.audited_at, s.drift, coalesce(b.why, ''), coalesce(g.members, 0)`
+	storedFrom = `from dunlin.segments s
+		join dunlin.segment_versions v using (name, version)
+		left join dunlin.generations g on g.generation = s.generation
+		left join dunlin.generations b on b.segment = s.name and b.state = 'building'`
+)
+
+// targets are where a row of storedSQL is scanned to.
+func (s *Stored) targets() []any {
+	return []any{&s.Name, &s.Version, &s.Description, &s.Source, &s.Evaluate, &s.Fault, &s.Waits,
+		&s.EvaluatedAt, &s.AuditedAt, &s.Drift, &s.Building, &s.Members}
 }
 
 // List returns every segment in force, by name.
 func List(ctx context.Context, q customers.Querier) ([]Stored, error) {
-	rows, err := q.Query(ctx, `
-		select s.name, s.version, v.description, v.rule, coalesce(s.fault, ''), s.evaluated_at, coalesce(s.evaluated_as, ''),
-		       (select count(*) from dunlin.members m where m.segment = s.name)
-		from dunlin.segments s join dunlin.segment_versions v using (name, version)
-		order by s.name`)
+	rows, err := q.Query(ctx, `select `+storedSQL+` `+storedFrom+` order by s.name`)
 	if err != nil {
 		return nil, fmt.Errorf("list segments: %w", err)
 	}
 	return pgx.CollectRows(rows, pgx.RowToStructByPos[Stored])
 }
 
-// Load returns one segment in force, or an error wrapping
-// [workspace.ErrNotFound].
+// Load returns one segment in force, with the rules of the segments that its own
+// names, or an error wrapping [workspace.ErrNotFound]. A rule that does not check
+// is a *[rule.Error].
 func Load(ctx context.Context, q customers.Querier, name, currency string) (Segment, error) {
-	var s Segment
+	s := Segment{Name: name}
 	var source string
 	err := q.QueryRow(ctx, `
-		select s.name, s.version, v.description, v.rule
+		select s.version, v.description, v.rule, v.evaluate, coalesce(s.waits, '')
 		from dunlin.segments s join dunlin.segment_versions v using (name, version)
-		where s.name = $1`, name).Scan(&s.Name, &s.Version, &s.Description, &source)
+		where s.name = $1`, name).Scan(&s.Version, &s.Description, &source, &s.Evaluate, &s.Waits)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return s, fmt.Errorf("segment %q: %w", name, workspace.ErrNotFound)
 	}
 	if err != nil {
 		return s, fmt.Errorf("load segment %q: %w", name, err)
 	}
-	s.Rule, err = rule.New(source, customers.Attributes, currency)
+	if s.Rule, err = rule.New(source, Known{}, currency); err != nil || len(s.Rule.Segments()) == 0 {
+		return s, err
+	}
+	if _, s.Parents, err = LoadKnown(ctx, q, currency); err != nil {
+		return s, err
+	}
+	if name := s.Parents.missing(s.Rule); name != "" {
+		err = fmt.Errorf("the rule of segment %q depends on segment %q, whose rule cannot be evaluated: %w", s.Name, name, workspace.ErrNotFound)
+	}
 	return s, err
 }
 
-// Count evaluates a rule now, over every account that is ready, whoever the
-// members of any segment are.
-func Count(ctx context.Context, q customers.Querier, r *rule.Rule, env rule.Env) (int64, error) {
-	matching, err := match(r, env)
+// LoadKnown returns what rules may name in this workspace, and the rules of the
+// segments, nil for one that does not check.
+func LoadKnown(ctx context.Context, q customers.Querier, currency string) (Known, Parents, error) {
+	list, err := List(ctx, q)
 	if err != nil {
-		return 0, err
+		return Known{}, nil, err
 	}
-	sql, args, err := matching.Columns("count(*)").PlaceholderFormat(sq.Dollar).ToSql()
-	if err != nil {
-		return 0, fmt.Errorf("compile rule: %w", err)
+	known, rules := Known{Names: []string{}}, Parents{}
+	for _, s := range list {
+		known.Names = append(known.Names, s.Name)
 	}
-	var n int64
-	if err := q.QueryRow(ctx, sql, args...).Scan(&n); err != nil {
-		return 0, fmt.Errorf("count: %w", err)
+	if known.Plans, err = customers.Plans(ctx, q); err != nil {
+		return Known{}, nil, err
 	}
-	return n, nil
-}
-
-// match selects, without columns, the customers for whom a rule is true.
-func match(r *rule.Rule, env rule.Env) (sq.SelectBuilder, error) {
-	cond, err := Compile(r, env)
-	if err != nil {
-		return sq.SelectBuilder{}, err
+	for _, s := range list {
+		// A plan may have gone from Stripe since; its name in a rule stays.
+		if rules[s.Name], err = rule.New(s.Source, Known{Names: known.Names}, currency); err != nil {
+			rules[s.Name] = nil
+		}
 	}
-	return sq.Select().From("dunlin.customers c").
-		Where("c.account_id in (select account_id from dunlin.accounts where ready_at is not null)").
-		Where(cond), nil
-}
-
-// A Change is what a definition would do to a segment's members, if it were
-// evaluated now.
-type Change struct {
-	Enter, Leave             int64
-	EnterSample, LeaveSample []string // Stripe ids, five at most
-}
-
-// Preview compares a rule with the present members of the segment of that name.
-func Preview(ctx context.Context, q customers.Querier, s Segment, env rule.Env) (Change, error) {
-	var c Change
-	matching, err := match(s.Rule, env)
-	if err != nil {
-		return c, err
+	for _, s := range list {
+		if Cycle(s.Name, rules.Names) != "" { // apply refuses one; it is the tick's fault to report
+			rules[s.Name] = nil
+		}
 	}
-	in := matching.Columns("c.account_id", "c.customer_id", "c.stripe_id")
-	sql, args, err := sq.Expr(`
-		with now_in as (?),
-		     was as (select m.account_id, m.customer_id, c.stripe_id from dunlin.members m
-		             join dunlin.customers c using (account_id, customer_id) where m.segment = ?),
-		     enter as (select stripe_id from now_in n where not exists (select from was w where w.account_id = n.account_id and w.customer_id = n.customer_id)),
-		     leave as (select stripe_id from was w where not exists (select from now_in n where w.account_id = n.account_id and w.customer_id = n.customer_id))
-		select (select count(*) from enter), (select count(*) from leave),
-		       array(select stripe_id from enter order by stripe_id limit 5),
-		       array(select stripe_id from leave order by stripe_id limit 5)`, in, s.Name).ToSql()
-	if err != nil {
-		return c, fmt.Errorf("compile rule: %w", err)
-	}
-	if sql, err = sq.Dollar.ReplacePlaceholders(sql); err != nil {
-		return c, fmt.Errorf("compile rule: %w", err)
-	}
-	err = q.QueryRow(ctx, sql, args...).Scan(&c.Enter, &c.Leave, &c.EnterSample, &c.LeaveSample)
-	if err != nil {
-		return c, fmt.Errorf("preview segment %q: %w", s.Name, err)
-	}
-	return c, nil
+	return known, rules, nil
 }
 
 // A Member is one customer in a segment.
@@ -174,4 +155,15 @@ func Members(ctx context.Context, q customers.Querier, name string, limit int) (
 		return nil, fmt.Errorf("list members of %q: %w", name, err)
 	}
 	return pgx.CollectRows(rows, pgx.RowToStructByPos[Member])
+}
+
+// Of lists the segments that a customer is in, by name.
+func Of(ctx context.Context, q customers.Querier, ref customers.Ref) ([]string, error) {
+	rows, err := q.Query(ctx, `
+		select s.name from dunlin.members m join dunlin.segments s using (generation)
+		where m.account_id = $1 and m.customer_id = $2 order by s.name`, ref.Account, ref.Customer)
+	if err != nil {
+		return nil, fmt.Errorf("list the segments of customer %d: %w", ref.Customer, err)
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[string])
 }

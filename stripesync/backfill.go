@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -44,7 +45,9 @@ const (
 // transaction with its cursor, so that a run broken off anywhere goes on where
 // it was. Objects made after its start come by webhook. The first one then marks
 // the account mirrored, projects every customer, and marks it ready; a later one
-// projects the customers of each page as it goes.
+// projects the customers of each page as it goes. After an upgrade that changed
+// what is projected, the account is not ready and the lists are not read again:
+// everybody is projected from the mirror.
 //
 // report is called after each page, from one goroutine; it may be nil. Backfill
 // fails with ErrRunning, and with errors that say what to do about the key.
@@ -64,6 +67,9 @@ func (s *Sync) Backfill(ctx context.Context, report func(Progress)) error {
 	}
 	steps := len(lists) + 1
 	for i, l := range lists {
+		if !slices.Contains(run.parts, l.name) {
+			continue
+		}
 		at := Progress{Class: l.name, Step: i + 1, Steps: steps}
 		if err := s.readList(ctx, run, l, at, report); err != nil {
 			return err
@@ -104,7 +110,8 @@ func (s *Sync) unlockBackfill(ctx context.Context, conn *pgxpool.Conn) {
 type run struct {
 	id      int64
 	started time.Time
-	ready   bool // the account was ready before: pages project what they touch
+	ready   bool     // the account was ready before: pages project what they touch
+	parts   []string // classes of dunlin.sync_progress
 }
 
 func (s *Sync) openRun(ctx context.Context) (run, error) {
@@ -115,10 +122,17 @@ func (s *Sync) openRun(ctx context.Context) (run, error) {
 			return err
 		}
 		now := s.now()
+		// A run of the projection alone, as a migration leaves behind that changes
+		// what is projected, reads nothing that could be stale.
 		err = tx.QueryRow(ctx, `
-			select run_id, started_at from dunlin.sync_runs
-			where account_id = $1 and finished_at is null and started_at > $2
-			order by run_id desc limit 1`, s.account, now.Add(-staleAfter)).Scan(&r.id, &r.started)
+			select run_id, started_at, parts
+			from dunlin.sync_runs r
+			cross join lateral (
+				select array_agg(class) as parts from dunlin.sync_progress p
+				where p.account_id = r.account_id and p.run_id = r.run_id
+			) p
+			where account_id = $1 and finished_at is null and (started_at > $2 or parts = array[$3])
+			order by run_id desc limit 1`, s.account, now.Add(-staleAfter), attributes).Scan(&r.id, &r.started, &r.parts)
 		if !errors.Is(err, pgx.ErrNoRows) {
 			return err
 		}
@@ -128,13 +142,13 @@ func (s *Sync) openRun(ctx context.Context) (run, error) {
 		if err != nil {
 			return err
 		}
-		names := []string{attributes}
+		r.parts = []string{attributes}
 		for _, l := range lists {
-			names = append(names, l.name)
+			r.parts = append(r.parts, l.name)
 		}
 		_, err = tx.Exec(ctx, `
 			insert into dunlin.sync_progress (account_id, run_id, class)
-			select $1, $2, unnest($3::text[])`, s.account, r.id, names)
+			select $1, $2, unnest($3::text[])`, s.account, r.id, r.parts)
 		return err
 	})
 	if err != nil {

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/dunlin/dunlin/migrations"
 )
 
 // merchant fills a Stripe with a small business: so many customers, each with a
@@ -383,6 +385,131 @@ func TestBackfill_eventsDuringProjection(t *testing.T) {
 	}
 	if n := w.one(`select count(*) from dunlin.customers where email = 'late@example.com'`); n != 1 {
 		t.Errorf("projected\n got %d\nwant 1", n)
+	}
+}
+
+// upgrade does to a database what migration 0007 does to one that was in use.
+func upgrade(t *testing.T, w *world) {
+	t.Helper()
+	text, err := migrations.Files.ReadFile("0007_collections.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, statements, ok := strings.Cut(string(text), "-- Customers of before have no elements yet")
+	if !ok {
+		t.Fatal("0007_collections.sql has no such part")
+	}
+	w.exec("--" + statements)
+}
+
+// honest-mirror: a database that was synced before there were collections is
+// not ready until they are filled, and they are filled from the mirror, however
+// long ago that was.
+func TestBackfill_afterTheUpgradeToCollections(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	merchant(w.stripe, 130)
+	if err := w.Backfill(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	w.clock.add(2 * staleAfter)
+	for _, table := range []string{"subscriptions", "subscription_items", "invoices", "charges"} {
+		w.exec(`delete from dunlin.` + table)
+	}
+	w.exec(`delete from dunlin.changed_customers`)
+	upgrade(t, w)
+	if ready, err := w.Ready(t.Context()); err != nil || ready {
+		t.Fatalf("Ready after the upgrade\n got %v %v\nwant false", ready, err)
+	}
+	// Events that come now are projected, elements and all.
+	w.tell("evt_1", "invoice.updated", w.clock.Now(), `{"id":"in_7","object":"invoice","customer":"cus_7","status":"void"}`)
+	w.apply()
+	if n := w.one(`select count(*) from dunlin.invoices where status = 'void'`); n != 1 {
+		t.Errorf("invoices of an event\n got %d\nwant 1", n)
+	}
+
+	w.stripe.requests()
+	_, before := w.pokes()
+	var said []string
+	report := func(p Progress) {
+		said = append(said, fmt.Sprintf("%d/%d %s %d %v", p.Step, p.Steps, p.Class, p.Objects, p.Done))
+	}
+	if err := w.Backfill(t.Context(), report); err != nil {
+		t.Fatal(err)
+	}
+	if asked := w.stripe.requests(); len(asked) != 0 {
+		t.Errorf("requests\n got %q\nwant none: every list is there", asked)
+	}
+	if got, want := strings.Join(said, "\n"), "8/8 attributes 130 false\n8/8 attributes 130 true"; got != want {
+		t.Errorf("progress\n got %s\nwant %s", got, want)
+	}
+	if ready, err := w.Ready(t.Context()); err != nil || !ready {
+		t.Errorf("Ready\n got %v %v\nwant true", ready, err)
+	}
+	for _, table := range []string{"subscriptions", "invoices", "charges"} {
+		if n := w.one(`select count(*) from dunlin.` + table); n != 130 {
+			t.Errorf("%s\n got %d\nwant 130", table, n)
+		}
+	}
+	if n := w.one(`select count(distinct customer_id) from dunlin.changed_customers where attributes @> '{subscriptions,charges}'`); n != 130 {
+		t.Errorf("customers told of\n got %d\nwant 130", n)
+	}
+	if _, after := w.pokes(); after != before+1 {
+		t.Errorf("pokes of the tick\n got %d\nwant 1", after-before)
+	}
+
+	// A later sync is a whole one again.
+	if err := w.Backfill(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	if asked := w.stripe.requests(); len(asked) < len(lists) {
+		t.Errorf("requests of a later sync\n got %q\nwant one for each list", asked)
+	}
+}
+
+// A first projection that the upgrade interrupts starts again from the first
+// customer, and still reads no list twice.
+func TestBackfill_upgradedWhileProjecting(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	merchant(w.stripe, projectChunk+20)
+	ctx, stop := context.WithCancel(t.Context())
+	_ = w.Backfill(ctx, func(p Progress) {
+		if p.Class == attributes {
+			stop()
+		}
+	})
+	w.exec(`delete from dunlin.charges`)
+	upgrade(t, w)
+	w.stripe.requests()
+	if err := w.Backfill(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	if asked := w.stripe.requests(); len(asked) != 0 {
+		t.Errorf("requests\n got %q\nwant none", asked)
+	}
+	if n := w.one(`select count(*) from dunlin.charges`); n != projectChunk+20 {
+		t.Errorf("charges\n got %d\nwant %d", n, projectChunk+20)
+	}
+	if n := w.one(`select count(*) from dunlin.sync_runs`); n != 1 {
+		t.Errorf("runs\n got %d\nwant 1, taken up again", n)
+	}
+}
+
+// An account that never was ready has nothing to project again.
+func TestBackfill_upgradedBeforeTheFirstSync(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	merchant(w.stripe, 3)
+	upgrade(t, w)
+	if n := w.one(`select count(*) from dunlin.sync_runs`); n != 0 {
+		t.Errorf("runs\n got %d\nwant none", n)
+	}
+	if err := w.Backfill(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	if n := w.one(`select count(*) from dunlin.charges`); n != 3 {
+		t.Errorf("charges\n got %d\nwant 3", n)
 	}
 }
 

@@ -141,7 +141,7 @@ func TestExplain_longLine(t *testing.T) {
 	t.Parallel()
 	source := "{kind: segment, name: a, rule: deleted, " + strings.Repeat("description: x, ", 1) + "junk: \"" + strings.Repeat("é", 50_000) + "\", zzz: 1}\n"
 	docs, _ := workspace.Parse("f.yaml", []byte(source))
-	_, faults := segments.Parse(docs[0], "usd")
+	_, faults := segments.Parse(docs[0], segments.Known{}, "usd")
 	got := strings.Split(faults.Explain(), "\n")
 	for i, line := range got {
 		if n := len([]rune(line)); n > 200 {
@@ -198,7 +198,7 @@ func TestRuleFaults_place(t *testing.T) {
 		if len(faults) > 0 {
 			rt.Fatalf("%s\n%s", source, faults.Explain())
 		}
-		_, faults = segments.Parse(docs[len(docs)-1], "usd")
+		_, faults = segments.Parse(docs[len(docs)-1], segments.Known{}, "usd")
 		if len(faults) == 0 {
 			rt.Fatalf("no fault in\n%s", source)
 		}

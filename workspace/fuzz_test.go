@@ -41,7 +41,7 @@ func FuzzParse(f *testing.F) {
 				}
 				faults = append(faults, more...)
 			case "segment":
-				s, more := segments.Parse(d, "usd")
+				s, more := segments.Parse(d, segments.Known{}, "usd")
 				if len(more) == 0 && s.Rule == nil {
 					t.Error("a segment without a rule and without a fault")
 				}

@@ -60,7 +60,7 @@ func explain(file string, data []byte) string {
 			_, f := workspace.ParseSettings(d)
 			faults = append(faults, f...)
 		case "segment":
-			_, f := segments.Parse(d, "usd")
+			_, f := segments.Parse(d, segments.Known{}, "usd")
 			faults = append(faults, f...)
 		}
 	}

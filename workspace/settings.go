@@ -25,6 +25,11 @@ type Settings struct {
 	OptOutAttribute string   // Intercom contact attribute, true when opted out; empty: none
 	TestContacts    []string // Intercom contact ids or e-mail addresses; when not empty, only they receive
 
+	// A segment that changes, unedited, by more than so many customers and so much
+	// of its members makes its campaigns wait.
+	UnusualCustomers int64
+	UnusualShare     int64 // percent
+
 	Sender int64             // Intercom admin in whose name messages go out; 0: none yet
 	Region string            // us, eu or au
 	Teams  map[string]string // our name of a team → Intercom's id; "" while unknown
@@ -42,6 +47,7 @@ func Defaults() Settings {
 		Zone: time.UTC, Currency: "usd",
 		Quiet:  QuietSpan{From: 21 * 60, To: 8 * 60},
 		Region: "us", TimezoneAttribute: "timezone",
+		UnusualCustomers: 100, UnusualShare: 50,
 		Teams: map[string]string{},
 	}
 }
@@ -90,6 +96,11 @@ func ParseSettings(d Document) (Settings, Faults) {
 		}
 		s.TestContacts = append(s.TestContacts, strings.ToLower(f.Value))
 	}
+	if u := m.Map("unusual_change"); u != nil {
+		s.UnusualCustomers = u.number("customers", s.UnusualCustomers, number, "a number, as in 100")
+		s.UnusualShare = u.number("share", s.UnusualShare, percent, "a share of the members, as in 50%")
+		u.Done()
+	}
 	if i := m.Map("intercom"); i != nil {
 		if f := i.Text("sender", true); f.Set {
 			s.Sender = parseAdmin(i, f)
@@ -116,6 +127,8 @@ func ParseSettings(d Document) (Settings, Faults) {
 var (
 	currencyCode = regexp.MustCompile(`^[a-z]{3}$`)
 	digits       = regexp.MustCompile(`^[0-9]{1,18}$`)
+	number       = regexp.MustCompile(`^([0-9]{1,9})$`)
+	percent      = regexp.MustCompile(`^([0-9]{1,5}) ?%$`)
 	clockTime    = regexp.MustCompile(`^([01]?[0-9]|2[0-3]):([0-5][0-9])$`)
 )
 
@@ -125,6 +138,21 @@ func LoadZone(name string) (*time.Location, error) {
 		return nil, fmt.Errorf("%q is not a time zone", name)
 	}
 	return time.LoadLocation(name)
+}
+
+// number reads the digits of an optional value that has the given form.
+func (m *Mapping) number(key string, fallback int64, form *regexp.Regexp, hint string) int64 {
+	f := m.Text(key, false)
+	if !f.Set {
+		return fallback
+	}
+	x := form.FindStringSubmatch(f.Value)
+	if x == nil {
+		m.Add(f.Fault("write "+hint, "%q cannot be read", f.Value))
+		return fallback
+	}
+	n, _ := strconv.ParseInt(x[1], 10, 64)
+	return n
 }
 
 func (m *Mapping) timeOfDay(key string) int {

@@ -31,7 +31,7 @@ func TestParseSettings(t *testing.T) {
 	t.Parallel()
 	full := lines("kind: workspace", "name: Acme", "zone: America/New_York", "currency: EUR", `quiet_hours: {from: 9:05, to: "7:00"}`, "unknown_zone: hold",
 		"timezone_attribute: tz", "opt_out: {tag: quiet, attribute: off}", "test_contacts: [Ann@Example.com, ABC]", "intercom: {sender: admin:7, region: eu}",
-		`teams: {renewals: 8201, billing: ""}`)
+		"unusual_change: {customers: 20, share: 30%}", `teams: {renewals: 8201, billing: ""}`)
 	got, faults := workspace.ParseSettings(settingsDoc(t, full))
 	if len(faults) > 0 {
 		t.Fatal(faults.Explain())
@@ -43,6 +43,7 @@ func TestParseSettings(t *testing.T) {
 	want := workspace.Settings{
 		Name: "Acme", Zone: zone, Currency: "eur", Quiet: workspace.QuietSpan{From: 545, To: 420}, HoldUnknownZone: true, TimezoneAttribute: "tz",
 		OptOutTag: "quiet", OptOutAttribute: "off", TestContacts: []string{"ann@example.com", "abc"}, Sender: 7, Region: "eu",
+		UnusualCustomers: 20, UnusualShare: 30,
 		Teams: map[string]string{"renewals": "8201", "billing": ""},
 	}
 	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b *time.Location) bool { return a.String() == b.String() })); diff != "" {

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/dunlin/dunlin/customers"
+	"github.com/dunlin/dunlin/segments"
 	"github.com/dunlin/dunlin/workspace"
 )
 
@@ -30,22 +31,9 @@ type shownCustomer struct {
 // Run shows a customer of every account that has one by that id.
 func (c customerShowCmd) Run(ctx context.Context, a *app) error {
 	return a.withDatabase(ctx, func(db *database) error {
-		rows, err := db.Query(ctx, `
-			select a.account_id, a.name from dunlin.accounts a join dunlin.customers c using (account_id)
-			where c.stripe_id = $1 order by a.name`, c.ID)
+		accounts, err := accountsOf(ctx, db, c.ID)
 		if err != nil {
-			return fmt.Errorf("find customer: %w", err)
-		}
-		type account struct {
-			ID   int
-			Name string
-		}
-		accounts, err := pgx.CollectRows(rows, pgx.RowToStructByPos[account])
-		if err != nil {
-			return fmt.Errorf("find customer: %w", err)
-		}
-		if len(accounts) == 0 {
-			return fmt.Errorf("customer %q: %w; it may not be synced yet: see dunlin doctor", c.ID, workspace.ErrNotFound)
+			return err
 		}
 		for _, x := range accounts {
 			if err := a.showCustomer(ctx, db, x.ID, x.Name, c.ID); err != nil {
@@ -54,6 +42,30 @@ func (c customerShowCmd) Run(ctx context.Context, a *app) error {
 		}
 		return nil
 	})
+}
+
+// An account is one of Stripe's that we mirror.
+type account struct {
+	ID   int
+	Name string
+}
+
+// accountsOf returns the accounts that have a customer of this id, at least one.
+func accountsOf(ctx context.Context, db *database, id string) ([]account, error) {
+	rows, err := db.Query(ctx, `
+		select a.account_id, a.name from dunlin.accounts a join dunlin.customers c using (account_id)
+		where c.stripe_id = $1 order by a.name`, id)
+	if err != nil {
+		return nil, fmt.Errorf("find customer: %w", err)
+	}
+	accounts, err := pgx.CollectRows(rows, pgx.RowToStructByPos[account])
+	if err != nil {
+		return nil, fmt.Errorf("find customer: %w", err)
+	}
+	if len(accounts) == 0 {
+		return nil, fmt.Errorf("customer %q: %w; it may not be synced yet: see dunlin doctor", id, workspace.ErrNotFound)
+	}
+	return accounts, nil
 }
 
 func (a *app) showCustomer(ctx context.Context, db *database, account int, name, id string) error {
@@ -65,13 +77,9 @@ func (a *app) showCustomer(ctx context.Context, db *database, account int, name,
 	if err != nil {
 		return err
 	}
-	rows, err := db.Query(ctx, `select segment from dunlin.members where account_id = $1 and customer_id = $2 order by 1`, ref.Account, ref.Customer)
+	in, err := segments.Of(ctx, db.Pool, ref)
 	if err != nil {
-		return fmt.Errorf("find segments: %w", err)
-	}
-	in, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil {
-		return fmt.Errorf("find segments: %w", err)
+		return err
 	}
 	if a.json {
 		return a.line(shownCustomer{name, picture, orEmpty(in)})

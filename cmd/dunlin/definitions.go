@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,24 +22,10 @@ type definitionFiles struct {
 	More  []string `arg:"" optional:"" help:"More of them." name:"path"`
 }
 
-type planCmd struct{ definitionFiles }
-
-func (planCmd) Help() string {
-	return "Checks everything, and shows what apply would store and who would enter and leave each segment. Stores nothing."
+type applyCmd struct {
+	definitionFiles
+	Accept []string `help:"Store this segment's change although it is unusually large; may be given several times." placeholder:"SEGMENT"`
 }
-
-// Run plans.
-func (c planCmd) Run(ctx context.Context, a *app) error {
-	return a.withDatabase(ctx, func(db *database) error {
-		set, err := c.read(ctx, db.Pool, a.in)
-		if err != nil {
-			return err
-		}
-		return set.plan(ctx, a, db.Pool)
-	})
-}
-
-type applyCmd struct{ definitionFiles }
 
 func (applyCmd) Help() string {
 	return "Stores definitions as new versions, all of them or, when anything is wrong, none. It starts nothing: see dunlin campaigns start."
@@ -48,6 +36,9 @@ func (c applyCmd) Run(ctx context.Context, a *app) error {
 	return a.withDatabase(ctx, func(db *database) error {
 		set, err := c.read(ctx, db.Pool, a.in)
 		if err != nil {
+			return err
+		}
+		if err := set.refuseUnusual(ctx, db.Pool, c.Accept); err != nil {
 			return err
 		}
 		changes, err := set.apply(ctx, db.Pool, time.Now())
@@ -106,6 +97,9 @@ func segmentYAML(s segments.Stored) string {
 	if s.Description != "" {
 		fmt.Fprintf(&b, "description: %q\n", s.Description)
 	}
+	if s.Evaluate != "" {
+		fmt.Fprintf(&b, "evaluate: %s\n", s.Evaluate)
+	}
 	b.WriteString("rule: |\n")
 	for line := range strings.Lines(strings.TrimSpace(s.Source)) {
 		b.WriteString("  " + strings.TrimRight(line, "\n") + "\n")
@@ -118,6 +112,7 @@ type definitionSet struct {
 	workspace *workspace.Document
 	settings  workspace.Settings // those of the set, else those in force
 	segments  []segments.Segment
+	parents   segments.Parents // the rules of the set, else those in force
 	campaigns []workspace.Document
 	parsed    []campaigns.Definition
 }
@@ -159,22 +154,12 @@ func checkDefinitions(ctx context.Context, q workspace.Querier, docs []workspace
 			set.workspace, set.settings = &d, s
 		}
 	}
-	known := campaigns.Known{Settings: set.settings}
-	stored, err := segments.List(ctx, q)
+	more, err := set.readSegments(ctx, q, docs)
 	if err != nil {
 		return definitionSet{}, err
 	}
-	for _, s := range stored {
-		known.Segments = append(known.Segments, s.Name)
-	}
-	for _, d := range docs {
-		if d.Kind == "segment" {
-			s, f := segments.Parse(d, set.settings.Currency)
-			faults = append(faults, f...)
-			set.segments = append(set.segments, s)
-			known.Segments = append(known.Segments, d.Name)
-		}
-	}
+	faults = append(faults, more...)
+	known := campaigns.Known{Settings: set.settings, Segments: slices.Sorted(maps.Keys(set.parents))}
 	for _, d := range docs {
 		if d.Kind == "campaign" {
 			x, f := campaigns.Parse(d, known)
@@ -187,6 +172,41 @@ func checkDefinitions(ctx context.Context, q workspace.Querier, docs []workspace
 		return definitionSet{}, faults
 	}
 	return set, nil
+}
+
+// readSegments checks the segments of a set with the names of all there will be,
+// and refuses rules that come back to themselves.
+func (set *definitionSet) readSegments(ctx context.Context, q workspace.Querier, docs []workspace.Document) (workspace.Faults, error) {
+	known, parents, err := segments.LoadKnown(ctx, q, set.settings.Currency)
+	if err != nil {
+		return nil, err
+	}
+	set.parents = parents
+	for _, d := range docs {
+		if d.Kind == "segment" {
+			known.Names = append(known.Names, d.Name)
+		}
+	}
+	var faults workspace.Faults
+	for _, d := range docs {
+		if d.Kind != "segment" {
+			continue
+		}
+		s, f := segments.Parse(d, known, set.settings.Currency)
+		faults = append(faults, f...)
+		set.segments = append(set.segments, s)
+		parents[s.Name] = s.Rule
+	}
+	for _, d := range docs {
+		if d.Kind != "segment" {
+			continue
+		}
+		if way := segments.Cycle(d.Name, parents.Names); way != "" {
+			faults = append(faults, workspace.Fault{File: d.File, Line: d.Line, Column: 1,
+				Msg: "the rule of segment " + d.Name + " comes back to itself: " + way, Hint: "take one in segment out of it"})
+		}
+	}
+	return faults, nil
 }
 
 // A definitionChange is what apply did with one definition.
@@ -237,61 +257,4 @@ func (a *app) showChanges(changes []definitionChange) error {
 	return list(a, changes, "KIND NAME CHANGE", func(c definitionChange) []string {
 		return []string{c.Kind, c.Name, c.Change}
 	})
-}
-
-// A plannedSegment is one segment's line of a plan.
-type plannedSegment struct {
-	Kind   string   `json:"kind"`
-	Name   string   `json:"name"`
-	Enter  int64    `json:"enter"`
-	Leave  int64    `json:"leave"`
-	Sample []string `json:"enter_sample"`
-	Gone   []string `json:"leave_sample"`
-}
-
-// plan shows what apply would store, and what the next tick would then do.
-func (set definitionSet) plan(ctx context.Context, a *app, db interface {
-	workspace.Querier
-	Begin(context.Context) (pgx.Tx, error)
-}) error {
-	// The changes are what apply says in a transaction that is not committed.
-	tx, err := db.Begin(ctx)
-	if err != nil {
-		return fmt.Errorf("plan: %w", err)
-	}
-	changes, err := set.apply(ctx, tx, time.Now())
-	if rerr := tx.Rollback(ctx); err == nil && rerr != nil {
-		err = rerr
-	}
-	if err != nil {
-		return err
-	}
-	if err := a.showChanges(changes); err != nil {
-		return err
-	}
-	env := segments.Env(set.settings, time.Now())
-	for _, s := range set.segments {
-		c, err := segments.Preview(ctx, db, s, env)
-		if err != nil {
-			return err
-		}
-		if a.json {
-			if err := a.line(plannedSegment{"segment", s.Name, c.Enter, c.Leave, c.EnterSample, c.LeaveSample}); err != nil {
-				return err
-			}
-			continue
-		}
-		a.say("segment %s: %s would enter%s, %d would leave%s", s.Name, plural(c.Enter, "customer"), sample(c.EnterSample), c.Leave, sample(c.LeaveSample))
-	}
-	for _, d := range set.parsed {
-		a.say("campaign %s: %s for members of %s; starts only with dunlin campaigns start %s", d.Name, plural(len(d.Steps), "step"), d.Segment, d.Name)
-	}
-	return nil
-}
-
-func sample(ids []string) string {
-	if len(ids) == 0 {
-		return ""
-	}
-	return " (" + strings.Join(ids, ", ") + " …)"
 }

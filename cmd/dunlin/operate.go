@@ -44,7 +44,7 @@ func (resumeCmd) Run(ctx context.Context, a *app) error {
 				return nil
 			}
 			a.say("resumed: what waited is decided afresh")
-			return campaigns.Awaken(ctx, tx, time.Now())
+			return campaigns.Awaken(ctx, tx, campaigns.Stopped, time.Now())
 		})
 	})
 }

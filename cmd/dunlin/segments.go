@@ -11,7 +11,6 @@ import (
 
 	sq "github.com/Masterminds/squirrel"
 
-	"github.com/dunlin/dunlin/customers"
 	"github.com/dunlin/dunlin/segments"
 	"github.com/dunlin/dunlin/segments/rule"
 	"github.com/dunlin/dunlin/workspace"
@@ -22,6 +21,9 @@ type segmentsCmd struct {
 	Check   segmentsCheckCmd   `cmd:"" help:"Check a rule; print it in canonical form, or what is wrong with it."`
 	Count   segmentsCountCmd   `cmd:"" help:"How many customers a segment's rule is true for, now."`
 	Members segmentsMembersCmd `cmd:"" help:"Who is in a segment."`
+	Explain segmentsExplainCmd `cmd:"" help:"Why a customer is in a segment, or is not, and when time alone changes that."`
+	Audit   segmentsAuditCmd   `cmd:"" help:"Compare members with the rules over every customer, repair what differs, and report it."`
+	Accept  segmentsAcceptCmd  `cmd:"" help:"Accept an unusual change: the segment's campaigns go on."`
 }
 
 type segmentsListCmd struct{}
@@ -32,8 +34,28 @@ type listedSegment struct {
 	Version     int        `json:"version"`
 	Members     int64      `json:"members"`
 	Description string     `json:"description"`
-	EvaluatedAt *time.Time `json:"evaluated_at"`
+	EvaluatedAt *time.Time `json:"evaluated_at"` // when the list was built that every tick has kept exact since
+	AuditedAt   *time.Time `json:"audited_at"`
+	Drift       int64      `json:"drift"`              // what the last audit repaired
+	Evaluate    string     `json:"evaluate,omitempty"` // its schedule
+	Building    string     `json:"building,omitempty"` // why its list is being built
+	Waits       string     `json:"waits,omitempty"`    // why its campaigns wait
 	Fault       string     `json:"fault,omitempty"`
+}
+
+// state is what somebody has to know first.
+func (s listedSegment) state() string {
+	switch {
+	case s.Fault != "":
+		return "NOT EVALUATED: " + s.Fault
+	case s.Waits != "":
+		return "CAMPAIGNS WAIT: " + s.Waits + "; if that is right: dunlin segments accept " + s.Name
+	case s.Drift != 0:
+		return fmt.Sprintf("DRIFTED: the last audit repaired %s; please report it. %s", plural(s.Drift, "member"), s.Description)
+	case s.Building != "":
+		return "building (" + s.Building + "): " + s.Description
+	}
+	return s.Description
 }
 
 // Run lists.
@@ -45,14 +67,11 @@ func (segmentsListCmd) Run(ctx context.Context, a *app) error {
 		}
 		var rows []listedSegment
 		for _, s := range stored {
-			rows = append(rows, listedSegment{s.Name, s.Version, s.Members, s.Description, s.EvaluatedAt, s.Fault})
+			rows = append(rows, listedSegment{s.Name, s.Version, s.Members, s.Description, s.EvaluatedAt, s.AuditedAt, s.Drift,
+				s.Evaluate, s.Building, s.Waits, s.Fault})
 		}
 		return list(a, rows, "SEGMENT VERSION MEMBERS DESCRIPTION", func(s listedSegment) []string {
-			description := s.Description
-			if s.Fault != "" {
-				description = "NOT EVALUATED: " + s.Fault
-			}
-			return []string{s.Name, strconv.Itoa(s.Version), strconv.FormatInt(s.Members, 10), description}
+			return []string{s.Name, strconv.Itoa(s.Version), strconv.FormatInt(s.Members, 10), s.state()}
 		})
 	})
 }
@@ -81,19 +100,15 @@ type ruleDiagnostic struct {
 
 // Run checks a rule. It needs no database.
 func (c segmentsCheckCmd) Run(a *app) error {
-	source := c.Rule
-	if source == "-" {
-		data, err := io.ReadAll(io.LimitReader(a.in, 1<<20))
-		if err != nil {
-			return fmt.Errorf("read the rule: %w", err)
-		}
-		source = string(data)
+	source, err := a.ruleText(c.Rule)
+	if err != nil {
+		return err
 	}
-	r, err := rule.New(source, customers.Attributes, c.Currency)
+	r, err := rule.New(source, segments.Known{}, c.Currency)
 	if err != nil {
 		return a.wrongRule(err)
 	}
-	cond, err := segments.Compile(r, rule.Env{Now: time.Now(), Zone: time.UTC, Currency: c.Currency})
+	cond, err := segments.Compile(r, rule.Env{Now: time.Now(), Zone: time.UTC, Currency: c.Currency}, nil)
 	if err != nil {
 		return err
 	}
@@ -114,6 +129,18 @@ func (c segmentsCheckCmd) Run(a *app) error {
 		fmt.Fprintln(a.out, canonical)
 	}
 	return nil
+}
+
+// ruleText is an argument, or standard input for a dash.
+func (a *app) ruleText(arg string) (string, error) {
+	if arg != "-" {
+		return arg, nil
+	}
+	data, err := io.ReadAll(io.LimitReader(a.in, 1<<20))
+	if err != nil {
+		return "", fmt.Errorf("read the rule: %w", err)
+	}
+	return string(data), nil
 }
 
 func (a *app) wrongRule(err error) error {
@@ -140,30 +167,71 @@ func orEmpty[T any](s []T) []T {
 }
 
 type segmentsCountCmd struct {
-	Name string `arg:"" help:"A segment."`
+	Name   string `arg:"" optional:"" help:"A segment."`
+	Rule   string `help:"A rule that need not be anybody's segment; - reads standard input." placeholder:"RULE"`
+	Sample int    `help:"Also list so many of the customers." placeholder:"N"`
 }
 
-// Run counts.
+// countedRule is the answer of dunlin segments count --json.
+type countedRule struct {
+	Segment string   `json:"segment,omitempty"`
+	Count   int64    `json:"count"`
+	Sample  []string `json:"sample,omitempty"`
+}
+
+// Run counts, at this moment.
 func (c segmentsCountCmd) Run(ctx context.Context, a *app) error {
+	if (c.Name == "") == (c.Rule == "") {
+		return usagef("name a segment, or give a rule by --rule")
+	}
 	return a.withDatabase(ctx, func(db *database) error {
 		settings, err := workspace.Load(ctx, db.Pool)
 		if err != nil {
 			return err
 		}
-		s, err := segments.Load(ctx, db.Pool, c.Name, settings.Currency)
+		s, err := c.segment(ctx, a, db, settings)
 		if err != nil {
 			return err
 		}
-		n, err := segments.Count(ctx, db.Pool, s.Rule, segments.Env(settings, time.Now()))
-		if err != nil {
+		asking := segments.Asking{DB: db.Pool, Env: segments.Env(settings, time.Now()), Parents: s.Parents}
+		out := countedRule{Segment: c.Name}
+		if out.Count, err = asking.Count(ctx, s.Rule); err != nil {
 			return err
+		}
+		if c.Sample > 0 {
+			if out.Sample, err = asking.Sample(ctx, s.Rule, c.Sample); err != nil {
+				return err
+			}
 		}
 		if a.json {
-			return a.line(map[string]any{"segment": s.Name, "count": n})
+			return a.line(out)
 		}
-		fmt.Fprintln(a.out, n)
+		fmt.Fprintln(a.out, out.Count)
+		for _, id := range out.Sample {
+			fmt.Fprintln(a.out, id)
+		}
 		return nil
 	})
+}
+
+// segment loads the one that was named, or makes one of the rule.
+func (c segmentsCountCmd) segment(ctx context.Context, a *app, db *database, settings workspace.Settings) (segments.Segment, error) {
+	if c.Name != "" {
+		return segments.Load(ctx, db.Pool, c.Name, settings.Currency)
+	}
+	source, err := a.ruleText(c.Rule)
+	if err != nil {
+		return segments.Segment{}, err
+	}
+	known, parents, err := segments.LoadKnown(ctx, db.Pool, settings.Currency)
+	if err != nil {
+		return segments.Segment{}, err
+	}
+	r, err := rule.New(source, known, settings.Currency)
+	if err != nil {
+		return segments.Segment{}, a.wrongRule(err)
+	}
+	return segments.Segment{Rule: r, Parents: parents}, nil
 }
 
 type segmentsMembersCmd struct {

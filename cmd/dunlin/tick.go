@@ -21,13 +21,10 @@ func (c tickCmd) Run(ctx context.Context, a *app) error {
 		}
 	}
 	return a.withProduct(ctx, func(p *product) error {
-		var t segments.Tick
-		var err error
-		if c.Now != "" {
-			t, err = p.ticker.Rehearse(ctx, at)
-		} else {
-			t, err = p.ticker.Tick(ctx)
+		if c.Now == "" {
+			at = p.Now()
 		}
+		t, err := p.tickOut(ctx, at, c.Now != "")
 		if err != nil {
 			return err
 		}
@@ -40,4 +37,19 @@ func (c tickCmd) Run(ctx context.Context, a *app) error {
 		}
 		return nil
 	})
+}
+
+// tickOut ticks until no list is unfinished, or rehearses one tick that does it
+// all, and adds up.
+func (p *product) tickOut(ctx context.Context, at time.Time, rehearse bool) (segments.Tick, error) {
+	if rehearse {
+		return p.ticker.Rehearse(ctx, at)
+	}
+	sum, err := p.ticker.Tick(ctx)
+	for t := sum; err == nil && t.More; {
+		if t, err = p.ticker.Tick(ctx); err == nil {
+			sum.ID, sum.At, sum.Joined, sum.Left = t.ID, t.At, sum.Joined+t.Joined, sum.Left+t.Left
+		}
+	}
+	return sum, err
 }

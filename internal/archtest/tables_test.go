@@ -25,6 +25,7 @@ var exemptTables = map[string]string{
 	"stripe_prices":     "the merchant's catalog, not their customers",
 	"segments":          "definitions",
 	"segment_versions":  "definitions",
+	"generations":       "a few for each segment: lists of members, swept when replaced",
 	"ticks":             "grows with time, one for each evaluation",
 	"workspace":         "versions of the settings",
 	"stops":             "one for each time somebody pulled the cord",

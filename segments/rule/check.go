@@ -9,14 +9,14 @@ import (
 
 // check types a tree. Where the parser or a name failed, the type is Invalid and
 // nothing more is said about it.
-func check(t *Tree, c Catalog, currency string) (*Rule, []Diagnostic) {
-	k := &checker{src: t.Source, catalog: c, currency: strings.ToLower(currency), attrs: map[*Ref]Attribute{}}
+//
+// It adds to the parser's faults, and says some of them again in better words.
+func check(t *Tree, c Catalog, currency string, faults []Diagnostic) (*Rule, []Diagnostic) {
+	k := &checker{faults: faults, src: t.Source, catalog: c, currency: strings.ToLower(currency),
+		attrs: map[*Ref]Attribute{}, fields: map[*Set]Attribute{}, read: map[string]struct{}{}, segments: map[string]struct{}{}}
 	k.expr(t.Root)
-	names := map[string]struct{}{}
-	for _, a := range k.attrs {
-		names[a.Name] = struct{}{}
-	}
-	return &Rule{tree: t, attrs: k.attrs, names: slices.Sorted(maps.Keys(names))}, k.faults
+	return &Rule{tree: t, attrs: k.attrs, fields: k.fields,
+		reads: slices.Sorted(maps.Keys(k.read)), segments: slices.Sorted(maps.Keys(k.segments))}, k.faults
 }
 
 type checker struct {
@@ -24,14 +24,29 @@ type checker struct {
 	catalog  Catalog
 	currency string
 	attrs    map[*Ref]Attribute
+	fields   map[*Set]Attribute
+	read     map[string]struct{}
+	segments map[string]struct{}
+	inside   *Collection // of the where that is being checked; nil outside
+	checking Expr        // the condition whose names are being looked up
+	sets     int
 	faults   []Diagnostic
 }
 
 func (k *checker) report(d Diagnostic) { k.faults = append(k.faults, d) }
 
+// instead puts a better message in place of one of the parser's. One that the
+// parser took for an echo stays unsaid.
+func (k *checker) instead(old, better Diagnostic) {
+	if i := slices.Index(k.faults, old); i >= 0 {
+		k.faults[i] = better
+	}
+}
+
 func (k *checker) text(v interface{ Span() Span }) string { return k.src[v.Span().Start:v.Span().End] }
 
 func (k *checker) expr(e Expr) {
+	k.checking = e
 	switch e := e.(type) {
 	case *And:
 		for _, x := range e.List {
@@ -44,9 +59,9 @@ func (k *checker) expr(e Expr) {
 	case *Not:
 		k.expr(e.X)
 	case *Exists:
-		k.report(notYet(e.span, "exists", k.about(e.Set.Collection)))
+		k.set("exists", e.Set)
 	case *InSegment:
-		k.report(segmentNotYet(e.span))
+		k.inSegment(e)
 	case *Compare:
 		k.compare(e)
 	case *Between:
@@ -68,7 +83,7 @@ func (k *checker) expr(e Expr) {
 	case *Truth:
 		t := k.typeOf(e.X, Invalid)
 		if !k.constant(e.span, t, e.X) && t != Boolean && t != Invalid {
-			k.report(notACondition(e.span, k.text(e.X), t))
+			k.report(notACondition(e.span, k.text(e.X), t, e.X))
 		}
 	}
 }
@@ -80,8 +95,9 @@ func (k *checker) typeOf(v Value, beside Type) Type {
 	case *Ref:
 		return k.ref(v, beside)
 	case *Aggregate:
-		k.report(notYet(v.span, v.Func, k.about(v.Set.Collection)))
-		return Invalid
+		return k.aggregate(v)
+	case *qualified:
+		k.qualified(v)
 	case *Moment:
 		if v.Base != Now {
 			for _, d := range v.Steps {
@@ -95,28 +111,6 @@ func (k *checker) typeOf(v Value, beside Type) Type {
 	return literalType(v)
 }
 
-func (k *checker) ref(ref *Ref, beside Type) Type {
-	if ref.Customer {
-		k.report(customerOutsideWhere(ref.span, ref.Name))
-		return Invalid
-	}
-	a, ok := k.catalog.Attribute(ref.Name)
-	if !ok {
-		k.report(k.unknown(ref, beside))
-		return Invalid
-	}
-	switch {
-	case a.Type == MapType && !ref.HasKey:
-		k.report(mapNeedsKey(ref.span, ref.Name))
-		return Invalid
-	case a.Type != MapType && ref.HasKey:
-		k.report(noKeys(ref.span, ref.Name, a.Type))
-		return Invalid
-	}
-	k.attrs[ref] = a
-	return refType(ref, a)
-}
-
 // constant reports a predicate that reads no attribute: it would be true for
 // everybody or nobody, and is a mistake.
 func (k *checker) constant(s Span, t Type, values ...Value) bool {
@@ -126,14 +120,26 @@ func (k *checker) constant(s Span, t Type, values ...Value) bool {
 		}
 	}
 	if t != Invalid {
-		k.report(aboutNobody(s))
+		k.report(aboutNobody(s, k.attributeIn(values)))
 	}
 	return true
 }
 
+// attributeIn finds the name of an attribute that was written as text.
+func (k *checker) attributeIn(values []Value) string {
+	for _, v := range values {
+		if lit, ok := v.(*TextLit); ok {
+			if a, ok := k.catalog.Attribute(lit.Text); ok {
+				return a.Name
+			}
+		}
+	}
+	return ""
+}
+
 func reads(v Value) bool {
 	switch v.(type) {
-	case *Ref, *Aggregate, *badValue:
+	case *Ref, *Aggregate, *qualified, *badValue:
 		return true
 	}
 	return false
@@ -187,17 +193,29 @@ func (k *checker) agree(s Span, left Value, lt Type, op Op, right Value, rt Type
 
 // known reports a text that an enumeration does not have.
 func (k *checker) known(left, right Value) bool {
-	ref, ok := left.(*Ref)
-	lit, isText := right.(*TextLit)
-	if !ok || !isText {
+	lit, ok := right.(*TextLit)
+	if !ok {
 		return true
 	}
-	a := k.attrs[ref]
-	if len(a.Values) == 0 || ref.HasKey || slices.Contains(a.Values, lit.Text) {
+	values := k.valuesOf(left)
+	if len(values) == 0 || slices.Contains(values, lit.Text) {
 		return true
 	}
-	k.report(unknownValue(lit.span, lit.Text, ref.Name, a.Values))
+	k.report(unknownValue(lit.span, lit.Text, k.text(left), values))
 	return false
+}
+
+// valuesOf returns the values of an enumeration; nil for anything else.
+func (k *checker) valuesOf(v Value) []string {
+	switch v := v.(type) {
+	case *Ref:
+		if !v.HasKey {
+			return k.attrs[v].Values
+		}
+	case *Aggregate:
+		return k.fields[v.Set].Values
+	}
+	return nil
 }
 
 func (k *checker) between(e *Between) {
@@ -343,52 +361,6 @@ func (k *checker) within(e *Within) {
 	case t == DateType && !e.For.wholeDays():
 		k.report(dateMovedByHours(e.span, e.For))
 	}
-}
-
-// unknown finds what somebody may have meant by a name that is not there.
-func (k *checker) unknown(ref *Ref, beside Type) Diagnostic {
-	var names, near []string
-	bare := strings.TrimPrefix(ref.Name, "stripe_")
-	for _, a := range k.catalog.Attributes() {
-		names = append(names, a.Name)
-		if len(bare) > 2 && slices.Contains(strings.Split(a.Name, "_"), bare) && len(near) < 4 {
-			near = append(near, a.Name)
-		}
-	}
-	if money, ok := strings.CutSuffix(ref.Name, "_currency"); ok {
-		if a, ok := k.catalog.Attribute(money); ok && a.Type == MoneyType {
-			return currencyColumn(ref.span, ref.Name, money)
-		}
-	}
-	if bare == "id" || bare == "customer_id" {
-		if _, ok := k.catalog.Attribute("stripe_id"); ok {
-			return unknownAttribute(ref.span, k.text(ref), "stripe_id", nil, "")
-		}
-	}
-	prefix := ref.Name[:len(ref.Name)-len(bare)]
-	guess, ok := nearest(bare, names)
-	if ok {
-		guess = prefix + strings.TrimPrefix(guess, prefix)
-	} else if guess, ok = nearest(ref.Name, names); !ok {
-		guess = ""
-	}
-	literal := ""
-	if beside == Text && !ref.HasKey {
-		literal = quote(clip(k.text(ref), 60))
-	}
-	return unknownAttribute(ref.span, k.text(ref), guess, near, literal)
-}
-
-// about lists the attributes that say something about a collection.
-func (k *checker) about(collection string) []string {
-	word := strings.TrimSuffix(collection, "s")
-	var names []string
-	for _, a := range k.catalog.Attributes() {
-		if slices.Contains(strings.Split(a.Name, "_"), word) && len(names) < 4 {
-			names = append(names, a.Name)
-		}
-	}
-	return names
 }
 
 // isBare says whether v is a number without a currency.

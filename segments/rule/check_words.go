@@ -20,17 +20,32 @@ func (t Type) a() string {
 	return t.String()
 }
 
-func unknownAttribute(s Span, name, guess string, near []string, literal string) Diagnostic {
-	d := Diagnostic{s, "unknown attribute " + quoteName(clip(name, 60)), ""}
+// unknownName is what is known about a name that no attribute has.
+type unknownName struct {
+	at      Span
+	name    string   // as written
+	guess   string   // what it is a slip of
+	literal string   // it, in quotes, when text stands beside it
+	near    []string // the attributes that have it among their words
+	others  []string // some that there are
+	instead string   // how it is said
+}
+
+func (u unknownName) say() Diagnostic {
+	d := Diagnostic{u.at, "unknown attribute " + quoteName(clip(u.name, 60)), ""}
 	switch {
-	case guess != "" && literal != "":
-		d.Hint = fmt.Sprintf("did you mean %q, or the text %s?", guess, literal)
-	case guess != "":
-		d.Hint = fmt.Sprintf("did you mean %q?", guess)
-	case literal != "":
-		d.Hint = "if this is text, write " + literal
-	case len(near) > 0:
-		d.Hint = "did you mean " + listOf(near, "or") + "?"
+	case u.instead != "":
+		d.Hint = "write " + u.instead
+	case u.guess != "" && u.literal != "":
+		d.Hint = fmt.Sprintf("did you mean %q, or the text %s?", u.guess, u.literal)
+	case u.guess != "":
+		d.Hint = fmt.Sprintf("did you mean %q?", u.guess)
+	case u.literal != "":
+		d.Hint = "if this is text, write " + u.literal
+	case len(u.near) > 0:
+		d.Hint = "did you mean " + listOf(u.near, "or") + "?"
+	case len(u.others) > 0:
+		d.Hint = "there are, among others, " + listOf(u.others, "and")
 	}
 	return d
 }
@@ -51,25 +66,26 @@ func noKeys(s Span, name string, t Type) Diagnostic {
 	return Diagnostic{s, fmt.Sprintf("%s is %s and has no keys", name, t.a()), "write " + name}
 }
 
-func notYet(s Span, word string, names []string) Diagnostic {
-	d := Diagnostic{s, word + " cannot be used yet", "until it can, use the attributes that sum a customer up"}
-	if len(names) > 0 {
-		d.Hint = "until it can, ask for " + listOf(names, "or")
+// aboutNobody: quoted is an attribute whose name was written as text, if any.
+func aboutNobody(s Span, quoted string) Diagnostic {
+	d := Diagnostic{s, "this compares no attribute, so it is the same for every customer", "name the attribute to look at"}
+	if quoted != "" {
+		d.Hint = "names stand without quotes: write " + quoted
 	}
 	return d
 }
 
-func segmentNotYet(s Span) Diagnostic {
-	return Diagnostic{s, "in segment cannot be used yet", "until it can, copy the other segment's rule here, in parentheses"}
-}
-
-func aboutNobody(s Span) Diagnostic {
-	return Diagnostic{s, "this compares no attribute, so it is the same for every customer", "name the attribute to look at"}
-}
-
-func notACondition(s Span, name string, t Type) Diagnostic {
-	return Diagnostic{s, fmt.Sprintf("%s is %s and not a condition by itself", name, t.a()),
+func notACondition(s Span, name string, t Type, v Value) Diagnostic {
+	d := Diagnostic{s, fmt.Sprintf("%s is %s and not a condition by itself", name, t.a()),
 		fmt.Sprintf("compare it with a value, or write %s is set", name)}
+	a, ok := v.(*Aggregate)
+	switch {
+	case ok && a.Func == "count": // it is always set
+		d.Hint = "compare it with a number, or write " + formatExpr(&Exists{Set: a.Set})
+	case ok && a.Func == "sum":
+		d.Hint = "compare it with a value, as in " + name + " > 0"
+	}
+	return d
 }
 
 func isNeedsBoolean(s Span, name string, t Type, e *Is) Diagnostic {
@@ -86,6 +102,9 @@ func isNeedsBoolean(s Span, name string, t Type, e *Is) Diagnostic {
 
 func noOrder(s Span, name string, t Type, op Op) Diagnostic {
 	d := Diagnostic{s, fmt.Sprintf("%s is %s, which has no order for %s", name, t.a(), op), ""}
+	if t == Boolean {
+		d.Hint = fmt.Sprintf("write %s, or not %s", name, name)
+	}
 	if t == Text {
 		d.Hint = "text is compared with =, !=, in, like, contains, starts with and ends with"
 	}
@@ -159,7 +178,14 @@ func listMatched(s Span, name string, op MatchOp) Diagnostic {
 }
 
 func matchNeedsText(s Span, name string, t Type, op MatchOp) Diagnostic {
-	return Diagnostic{s, fmt.Sprintf("%s is %s, and %s looks at text", name, t.a(), op), ""}
+	d := Diagnostic{s, fmt.Sprintf("%s is %s, and %s looks at text", name, t.a(), op), "compare it with =, <, > or between"}
+	switch t {
+	case Boolean:
+		d.Hint = fmt.Sprintf("write %s or not %s", name, name)
+	case DateType, InstantType:
+		d.Hint = "compare it with a date, as in " + name + " >= date '2026-01-31'"
+	}
+	return d
 }
 
 func emptyPattern(s Span, name string, op MatchOp) Diagnostic {
@@ -175,7 +201,8 @@ func strayBackslash(s Span) Diagnostic {
 }
 
 func withinNeedsTime(s Span, name string, t Type) Diagnostic {
-	return Diagnostic{s, fmt.Sprintf("%s is %s, and within looks at dates and points in time", name, t.a()), ""}
+	return Diagnostic{s, fmt.Sprintf("%s is %s, and within looks at dates and points in time", name, t.a()),
+		"name one of those, as in created_at within last 30 days"}
 }
 
 func dateMovedByHours(s Span, d Duration) Diagnostic {
@@ -216,6 +243,8 @@ func (k *checker) mismatch(s Span, left Value, lt Type, op Op, right Value, rt T
 		d.Hint = textMeant(lt, lit.Text)
 	case *NumberLit:
 		switch {
+		case len(k.valuesOf(left)) > 0:
+			d.Hint = "the values are " + listOf(clipList(k.valuesOf(left), 20), "and")
 		case lt == Text && !op.ordered():
 			d.Hint = "write " + quote(k.text(lit))
 		case lt == Number:
@@ -249,6 +278,10 @@ func textMeant(beside Type, text string) string {
 		if err == nil && (!spaced || beside == MoneyType && isCurrency(strings.ToLower(currency))) {
 			return "write " + text + " without quotes"
 		}
+		if beside == MoneyType {
+			return "write an amount without quotes, as in 20 usd"
+		}
+		return "write a number without quotes"
 	case Boolean:
 		if strings.EqualFold(text, "true") || strings.EqualFold(text, "false") {
 			return "write " + strings.ToLower(text) + " without quotes"
@@ -260,6 +293,10 @@ func textMeant(beside Type, text string) string {
 			return fmt.Sprintf("write date '%s'", day)
 		case isTime && beside == InstantType:
 			return "write timestamp " + quote(text)
+		case strings.ContainsAny(text, "0123456789"):
+			if hint := badDate(Span{}, text).Hint; strings.HasPrefix(hint, "write date") {
+				return hint
+			}
 		}
 		return "write a date as date '2026-01-31', or use today()"
 	}

@@ -1,6 +1,7 @@
 package rule_test
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -39,7 +40,7 @@ func TestCorpus(t *testing.T) {
 			var b strings.Builder
 			b.WriteString(head)
 			for _, c := range cases {
-				kind, got := answer(t, c.source)
+				kind, got := answer(t, c.source, catalogs[filepath.Base(file)])
 				want := "--- " + kind + "\n" + got
 				if !*update && want != c.want {
 					t.Errorf("%s\n%s", c.name, cmp.Diff(c.want, want))
@@ -55,13 +56,19 @@ func TestCorpus(t *testing.T) {
 	}
 }
 
-func answer(t *testing.T, source string) (kind, text string) {
-	r, err := rule.New(source, attributes, "usd")
+// catalogs are those of the files that are not about attributes.
+var catalogs = map[string]*catalog{"people.test": product}
+
+func answer(t *testing.T, source string, c *catalog) (kind, text string) {
+	if c == nil {
+		c = attributes
+	}
+	r, err := rule.New(source, c, "usd")
 	if err != nil {
 		return "faults", explain(err)
 	}
 	text = rule.Format(r.Tree())
-	again, err := rule.New(text, attributes, "usd")
+	again, err := rule.New(text, c, "usd")
 	if err != nil {
 		t.Errorf("the canonical form is no rule: %s\n%s", text, explain(err))
 		return "canonical", text
@@ -70,6 +77,34 @@ func answer(t *testing.T, source string) (kind, text string) {
 		t.Errorf("Parse(Format(tree)) is another tree\n%s\n%s", text, diff)
 	}
 	return "canonical", text + "\n"
+}
+
+// What people write wrong gets one message each, with a repair.
+func TestNew_OneMessageForEachMistake(t *testing.T) {
+	t.Parallel()
+	for file, c := range map[string]*catalog{"people.test": product, "wrong.test": attributes, "wrong_sets.test": attributes} {
+		data, err := os.ReadFile(filepath.Join("testdata", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, cases := readCorpus(t, string(data))
+		for _, tt := range cases {
+			var e *rule.Error
+			if _, err := rule.New(tt.source, c, "usd"); !errors.As(err, &e) {
+				t.Errorf("%s: %s is a rule", file, tt.name)
+				continue
+			}
+			if several := strings.HasPrefix(tt.name, "two ") || file == "wrong.test"; len(e.Diagnostics) != 1 && !several {
+				t.Errorf("%s: %s has %d messages\n%s", file, tt.name, len(e.Diagnostics), e.Explain())
+			}
+			for _, d := range e.Diagnostics {
+				// An attribute that is any text leaves nothing to propose.
+				if d.Hint == "" && !strings.HasSuffix(d.Msg, "is text and cannot be compared with a number") {
+					t.Errorf("%s: %s has no repair\n%s", file, tt.name, e.Explain())
+				}
+			}
+		}
+	}
 }
 
 type corpusCase struct{ name, source, want string }

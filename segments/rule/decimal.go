@@ -102,6 +102,20 @@ func (d Decimal) Quo(e Decimal, places int) Decimal {
 	return normal(quoHalfEven(num, den), places)
 }
 
+// quoHalfAway returns d / n, which is positive, to the given number of decimals,
+// half away from zero.
+func (d Decimal) quoHalfAway(n int64, places int) Decimal {
+	num, den := new(big.Int).Abs(d.int()), big.NewInt(2*n)
+	num.Mul(num, pow10(places)).Mul(num, big.NewInt(2))
+	unit := pow10(d.scale)
+	num.Add(num, new(big.Int).Mul(unit, big.NewInt(n)))
+	num.Quo(num, den.Mul(den, unit))
+	if d.Sign() < 0 {
+		num.Neg(num)
+	}
+	return normal(num, places)
+}
+
 // Round returns d to the given number of decimals, half to even.
 func (d Decimal) Round(places int) Decimal {
 	places = max(places, 0)

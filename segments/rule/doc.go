@@ -57,8 +57,25 @@
 // literal. contains, starts with and ends with take their text literally and
 // respect case. contains on a list asks for an element.
 //
-// # What cannot be used yet
+// # Sets
 //
-// Sets (exists and the aggregates) and in segment are parsed and formatted; the
-// checker refuses them with a message of their own.
+// exists (invoices where …) asks whether the customer has such an element, and
+// count, sum, min, max, avg, latest and earliest work one value out of the
+// elements. Inside where a bare name is the element's field and customer.name
+// the customer's attribute; sets and segments stay outside. A where holds for
+// one element at a time: two conditions in one where are about the same invoice.
+//
+//   - Of nothing, count and sum are 0, the sum of amounts in any currency; the
+//     others are missing.
+//   - What is missing does not count in a sum, min, max or avg. Of amounts in
+//     several currencies all four are missing (honest-money).
+//   - avg is rounded to twelve decimals ([AvgPlaces]), half away from zero.
+//   - latest(c.f) is f of the newest element, whether f is there or not; of
+//     elements with the same created_at the one whose id is greater, byte by byte.
+//
+// # As time goes on
+//
+// [Rule.Crossings] says whose answers can have changed between two instants,
+// [Rule.NextChange] when one customer's will, and [Rule.Explain] why it is what
+// it is.
 package rule

@@ -9,17 +9,17 @@ import (
 
 // Eval says whether the rule is true for a customer with these values. It walks
 // the tree as it was written and is the reference for the SQL compiler, with
-// which it shares only BoundOf and WindowOf. It panics when v breaks the promise
+// which it shares only BoundOf and WindowOf. It panics when c breaks the promise
 // of Values with a value of another type than the catalog says.
-func (r *Rule) Eval(v Values, env Env) bool {
-	e := evaluator{r, v, env}
-	return e.expr(r.tree.Root)
+func (r *Rule) Eval(c Customer, env Env) bool {
+	return evaluator{rule: r, customer: c, env: env}.expr(r.tree.Root)
 }
 
 type evaluator struct {
-	rule *Rule
-	vals Values
-	env  Env
+	rule     *Rule
+	customer Customer
+	element  Values // inside where; nil outside
+	env      Env
 }
 
 func (e evaluator) expr(x Expr) bool {
@@ -35,6 +35,10 @@ func (e evaluator) expr(x Expr) bool {
 		return slices.ContainsFunc(x.List, e.expr)
 	case *Not:
 		return !e.expr(x.X)
+	case *Exists:
+		return len(e.elements(x.Set)) > 0
+	case *InSegment:
+		return e.customer.InSegment(x.Segment)
 	case *Compare:
 		return e.compare(e.value(x.Left), x.Op, e.value(x.Right))
 	case *Between:
@@ -77,14 +81,19 @@ func (e evaluator) value(v Value) any {
 		}
 		return v.Number
 	case *Ref:
-		return e.attribute(v)
+		if e.element != nil && !v.Customer {
+			return typed(e.rule.Resolve(v), v.Key, e.element)
+		}
+		return typed(e.rule.Resolve(v), v.Key, e.customer)
+	case *Aggregate:
+		return e.aggregate(v)
 	}
 	panic(fmt.Sprintf("rule: %T was not checked", v))
 }
 
-func (e evaluator) attribute(ref *Ref) any {
-	a := e.rule.Resolve(ref)
-	v := e.vals.Value(a.Name)
+// typed returns the value of an attribute, of its key when it is a map.
+func typed(a Attribute, key string, vals Values) any {
+	v := vals.Value(a.Name)
 	ok := v == nil
 	switch a.Type {
 	case Text:
@@ -106,7 +115,7 @@ func (e evaluator) attribute(ref *Ref) any {
 		_, ok = v.([]string)
 	case MapType:
 		m, is := v.(map[string]string)
-		if value, has := m[ref.Key]; has {
+		if value, has := m[key]; has {
 			return value
 		}
 		if ok = is; ok {
@@ -159,8 +168,19 @@ func (e evaluator) order(a, b any) (order int, ok bool) {
 			}
 			return 1, true // only equality is asked
 		}
+	case noMoney:
+		switch b := b.(type) {
+		case noMoney:
+			return 0, true
+		case Decimal:
+			return Decimal{}.Cmp(b), true
+		case Money:
+			return Decimal{}.Cmp(b.Amount), true
+		}
 	case Decimal:
 		switch b := b.(type) {
+		case noMoney:
+			return a.Cmp(Decimal{}), true
 		case Decimal:
 			return a.Cmp(b), true
 		case Money:
@@ -168,6 +188,8 @@ func (e evaluator) order(a, b any) (order int, ok bool) {
 		}
 	case Money:
 		switch b := b.(type) {
+		case noMoney:
+			return a.Amount.Cmp(Decimal{}), true
 		case Decimal:
 			return e.order(a, Money{Amount: b, Currency: e.env.Currency})
 		case Money:

@@ -116,7 +116,7 @@ func (p *parser) primary() Expr {
 		if !ok {
 			return p.bad(t)
 		}
-		return &Exists{at{t.span.to(end)}, set}
+		return p.setEnded(&Exists{at{t.span.to(end)}, set})
 	case p.isWord("in"):
 		p.countPredicate(t)
 		p.advance()
@@ -127,14 +127,14 @@ func (p *parser) primary() Expr {
 		p.advance()
 		name := p.peek()
 		if name.kind != tokText {
-			p.fail(wantText(name.span, "the segment's name", "in segment 'vip'"))
+			p.fail(wantSegment(name))
 			return p.bad(t)
 		}
 		p.advance()
 		if name.bad {
 			return &badExpr{at{t.span.to(name.span)}}
 		}
-		return &InSegment{at{t.span.to(name.span)}, name.text}
+		return p.setEnded(&InSegment{at{t.span.to(name.span)}, name.text})
 	}
 	p.countPredicate(t)
 	return p.predicate()
@@ -256,156 +256,4 @@ var comparisons = map[string]Op{
 func isComparison(symbol string) bool {
 	_, ok := comparisons[symbol]
 	return ok
-}
-
-func (p *parser) compare(x Value, op Op) (Expr, bool) {
-	t := p.peek()
-	switch {
-	case p.isWord("null"):
-		p.advance()
-		p.report(equalsNull(x.Span().to(t.span), p.text(x.Span()), op))
-		return &badExpr{at{x.Span().to(t.span)}}, true
-	case p.isSymbol("(") && (op == Equal || op == NotEqual):
-		in, ok := p.in(x, op == NotEqual)
-		if ok {
-			p.report(equalsList(in.Span(), op, in))
-			return &badExpr{at{in.Span()}}, true
-		}
-		return nil, false
-	}
-	right, ok := p.value()
-	if !ok {
-		return nil, false
-	}
-	if ref, steps := p.shift(right); steps != nil {
-		p.report(shiftedAttribute(ref.Span().to(steps[len(steps)-1].span), p.text(ref.Span()), ""))
-		return &badExpr{at{x.Span().to(right.Span())}}, true
-	}
-	return &Compare{at{x.Span().to(right.Span())}, x, op, right}, true
-}
-
-func (p *parser) between(x Value, not bool) (Expr, bool) {
-	low, ok := p.value()
-	if !ok {
-		return nil, false
-	}
-	if !p.isWord("and") {
-		p.fail(betweenNeedsAnd(p.peek().span, p.text(low.Span())))
-		return nil, false
-	}
-	p.advance()
-	high, ok := p.value()
-	if !ok {
-		return nil, false
-	}
-	return &Between{at{x.Span().to(high.Span())}, x, low, high, not}, true
-}
-
-func (p *parser) in(x Value, not bool) (Expr, bool) {
-	t := p.peek()
-	switch {
-	case p.isWord("segment"):
-		p.fail(segmentOfValue(t.span))
-		return nil, false
-	case !p.isSymbol("("):
-		p.fail(inNeedsList(t.span, p.shown(t)))
-		return nil, false
-	}
-	p.advance()
-	if p.isSymbol(")") {
-		p.fail(emptyList(t.span.to(p.peek().span)))
-		return nil, false
-	}
-	var list []Value
-	for {
-		v, ok := p.value()
-		if !ok {
-			return nil, false
-		}
-		if len(list) == MaxListItems {
-			p.stop(tooManyItems(v.Span()))
-			return nil, false
-		}
-		list = append(list, p.fixed(v))
-		if p.isSymbol(",") {
-			p.advance()
-			continue
-		}
-		end := p.peek()
-		if !p.isSymbol(")") {
-			p.fail(listNeedsComma(end.span, p.shown(end), p.ended(), t.span))
-			return nil, false
-		}
-		p.advance()
-		return &In{at{x.Span().to(end.span)}, x, list, not}, true
-	}
-}
-
-// fixed lets only literals into a list.
-func (p *parser) fixed(v Value) Value {
-	switch v := v.(type) {
-	case *Ref, *Aggregate:
-		p.report(listOfNames(v.Span(), p.text(v.Span())))
-		return &badValue{at{v.Span()}}
-	case *Moment:
-		if v.Base != OnDate || len(v.Steps) > 0 {
-			p.report(listOfMoments(v.Span()))
-			return &badValue{at{v.Span()}}
-		}
-	}
-	return v
-}
-
-func (p *parser) match(x Value, not bool, op token) (Expr, bool) {
-	kind := map[string]MatchOp{
-		"like": Like, "ilike": ILike, "contains": Contains, "starts": StartsWith, "ends": EndsWith,
-	}[op.text]
-	if kind == StartsWith || kind == EndsWith {
-		if !p.isWord("with") {
-			p.fail(wantWith(op.span, op.text))
-			return nil, false
-		}
-		p.advance()
-	}
-	t := p.peek()
-	if t.kind != tokText {
-		p.fail(wantText(t.span, "text in single quotes behind "+kind.String(), kind.String()+" "+quote(p.bareWord(t))))
-		return nil, false
-	}
-	p.advance()
-	span := x.Span().to(t.span)
-	if t.bad {
-		return &badExpr{at{span}}, true
-	}
-	return &Match{at{span}, x, kind, t.text, not, t.span}, true
-}
-
-func (p *parser) is(x Value) (Expr, bool) {
-	not := false
-	if p.isWord("not") {
-		p.advance()
-		not = true
-	}
-	t := p.peek()
-	what, ok := map[string]What{"null": Null, "set": Present, "true": True, "false": False}[t.text]
-	if t.kind != tokWord || !ok {
-		p.fail(wantIs(t.span, p.shown(t), not))
-		return nil, false
-	}
-	p.advance()
-	return &Is{at{x.Span().to(t.span)}, x, what, not}, true
-}
-
-func (p *parser) within(x Value, not bool) (Expr, bool) {
-	t := p.peek()
-	if !p.isWord("next") && !p.isWord("last") {
-		p.fail(wantNextOrLast(t.span, t.kind == tokNumber))
-		return nil, false
-	}
-	p.advance()
-	d, end, ok := p.duration("within " + t.text)
-	if !ok {
-		return nil, false
-	}
-	return &Within{at{x.Span().to(end)}, x, t.text == "last", d, not}, true
 }

@@ -67,7 +67,7 @@ func (p *parser) unexpected() {
 	case p.isSymbol(")"):
 		p.fail(strayParenthesis(t.span))
 	case !t.bad:
-		p.fail(wantAndOr(t, p.shown(t)))
+		p.fail(wantAndOr(t, p.shown(t), p.tokens[max(p.pos-1, 0)], p.after()))
 	}
 }
 

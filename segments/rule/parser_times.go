@@ -133,6 +133,39 @@ func (p *parser) duration(behind string) (Duration, Span, bool) {
 	return Duration{N: n, Unit: u}, span, true
 }
 
+// durationText returns a number and a unit that stand next; empty otherwise.
+func (p *parser) durationText() string {
+	number, unit := p.peek(), p.after()
+	if _, ok := parseUnit(unit.text); !ok || number.kind != tokNumber || unit.kind != tokWord {
+		return ""
+	}
+	return p.text(number.span.to(unit.span))
+}
+
+// bareDate reads three numbers joined by - or / without spaces, which are a date
+// that lacks its word and its quotes.
+func (p *parser) bareDate() (Value, bool) {
+	if p.pos+5 >= len(p.tokens) {
+		return nil, false
+	}
+	t := p.tokens[p.pos : p.pos+5]
+	for i := range t[:4] {
+		if t[i].span.End != t[i+1].span.Start {
+			return nil, false
+		}
+	}
+	joined := t[1].text == t[3].text && (t[1].text == "-" || t[1].text == "/")
+	if !joined || t[2].kind != tokNumber || t[4].kind != tokNumber {
+		return nil, false
+	}
+	span := t[0].span.to(t[4].span)
+	for range t {
+		p.advance()
+	}
+	p.report(bareDate(span, p.text(span)))
+	return &badValue{at{span}}, true
+}
+
 // timestamp = "timestamp" string, with an offset.
 func (p *parser) timestamp() (Value, bool) {
 	start := p.peek()

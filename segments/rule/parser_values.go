@@ -74,6 +74,9 @@ func (p *parser) word(t token) (v Value, ok, known bool) {
 
 // number reads a number and the currency behind it.
 func (p *parser) number(start Span, negative bool) (Value, bool) {
+	if v, ok := p.bareDate(); ok {
+		return v, true
+	}
 	t := p.peek()
 	p.advance()
 	if t.bad {
@@ -114,6 +117,12 @@ func (p *parser) attribute() (Value, bool) {
 	t := p.peek()
 	p.advance()
 	ref := &Ref{at: at{t.span}, Name: t.text}
+	if number := p.peek(); number.kind == tokNumber && isCurrency(t.text) {
+		p.advance()
+		span := t.span.to(number.span)
+		p.report(currencyFirst(span, t.text, p.text(number.span)))
+		return &badValue{at{span}}, true
+	}
 	switch {
 	case p.isSymbol("."):
 		p.advance()
@@ -123,8 +132,9 @@ func (p *parser) attribute() (Value, bool) {
 			return nil, false
 		}
 		p.advance()
-		p.report(qualifiedName(t.span.to(field.span), t.text, p.text(field.span)))
-		return &badValue{at{t.span.to(field.span)}}, true
+		v := &qualified{at{t.span.to(field.span)}, t.text, p.text(field.span)}
+		p.report(qualifiedName(v))
+		return v, true
 	case p.isSymbol("["):
 		return p.key(ref)
 	case p.isSymbol("("):
@@ -140,7 +150,7 @@ func (p *parser) customer() (Value, bool) {
 	t := p.peek()
 	p.advance()
 	if !p.isSymbol(".") {
-		p.fail(customerNeedsName(t.span))
+		p.fail(customerNeedsName(t.span, p.isWord("in")))
 		return nil, false
 	}
 	p.advance()
@@ -195,56 +205,4 @@ func (p *parser) parentheses() {
 			return
 		}
 	}
-}
-
-// set = collection ["." field] ["where" rule], in parentheses. It returns the
-// place of the closing one, too.
-func (p *parser) set(of string) (*Set, Span, bool) {
-	open := p.peek()
-	if !p.isSymbol("(") {
-		p.fail(setNeedsParentheses(open.span, of))
-		return nil, open.span, false
-	}
-	if !p.enter(open) {
-		return nil, open.span, false
-	}
-	defer p.leave()
-	p.advance()
-	name := p.peek()
-	if name.kind != tokWord || name.bad || IsReserved(name.text) {
-		p.fail(wantCollection(name.span, p.shown(name), of))
-		return nil, open.span, false
-	}
-	p.advance()
-	s := &Set{at: at{name.span}, Collection: name.text}
-	if p.isSymbol(".") {
-		p.advance()
-		field := p.peek()
-		if field.kind != tokWord || field.bad || IsReserved(field.text) {
-			p.fail(wantName(field.span, p.shown(field)))
-			return nil, open.span, false
-		}
-		p.advance()
-		s.Field = field.text
-		s.span = s.span.to(field.span)
-	}
-	if counts := of == "exists" || of == "count"; counts == (s.Field != "") {
-		p.report(fieldOfSet(s.span, of, s.Collection, s.Field))
-	}
-	if p.isWord("where") {
-		p.advance()
-		s.Where = p.rule()
-		s.span = s.span.to(s.Where.Span())
-	}
-	end := p.peek()
-	if !p.isSymbol(")") {
-		if p.ended() {
-			p.fail(unclosedGroup(open.span))
-		} else {
-			p.fail(unclosedSet(end.span, p.shown(end), s.Where != nil))
-		}
-		return nil, open.span, false
-	}
-	p.advance()
-	return s, end.span, true
 }

@@ -39,11 +39,20 @@ func wantValue(t token, shown string, start bool, after token) Diagnostic {
 		switch {
 		case t.kind == tokEOF:
 			d.Msg = "the rule ends where a condition is expected"
+			d.Hint = "write the missing condition, or delete the word before it"
 		case t.text == "and" || t.text == "or":
 			d.Msg = fmt.Sprintf("%q joins two conditions, and here one is missing", t.text)
 			d.Hint = "delete it, or write the missing condition"
+		case t.text == "segment":
+			d.Hint = "write in segment '…'"
+		case t.text == "last" && after.text == "(":
+			d.Hint = "the newest element's is written latest(…)"
+		case t.text == "where":
+			d.Hint = "a rule is what follows where; leave the word out"
 		case t.kind == tokWord && IsReserved(t.text):
 			d.Hint = t.text + " is a word of the language"
+		case t.text == ")":
+			d.Hint = "write a condition before it, as in status = 'open'"
 		case t.kind == tokSymbol && isComparison(t.text):
 			d.Hint = "name the attribute to compare, as in plan = 'Pro'"
 		}
@@ -70,8 +79,14 @@ func wantValue(t token, shown string, start bool, after token) Diagnostic {
 }
 
 func wantComparison(t token, shown, left string) Diagnostic {
-	d := Diagnostic{t.span, fmt.Sprintf("expected a comparison behind %q, found %s", clip(left, 40), shown), ""}
+	d := Diagnostic{t.span, fmt.Sprintf("expected a comparison behind %q, found %s", clip(left, 40), shown),
+		"it can be =, !=, <, <=, >, >=, between, in, like, is, within, before or after"}
 	switch {
+	case sqlWords[strings.ToLower(left)] || left == "case" || left == "if":
+		d.Msg = fmt.Sprintf("a rule is only a condition, and does not start with %q", left)
+		d.Hint = "write the condition by itself, as in plan = 'Pro' and not deleted"
+	case t.text == "last" || t.text == "next":
+		d.Hint = "write within " + t.text
 	case t.kind == tokWord && borrowedWords[t.text] != "":
 		d.Hint = "write " + borrowedWords[t.text]
 	case t.kind == tokWord:
@@ -101,9 +116,17 @@ func notNeedsOperator(s Span, next token, left string) Diagnostic {
 	return d
 }
 
-func wantAndOr(t token, shown string) Diagnostic {
-	d := Diagnostic{t.span, `expected "and" or "or" before ` + shown, ""}
+// wantAndOr: before and after are the tokens around t.
+func wantAndOr(t token, shown string, before, after token) Diagnostic {
+	d := Diagnostic{t.span, `expected "and" or "or" before ` + shown, "join conditions with and or or"}
 	switch {
+	case t.text == "where":
+		d.Hint = "where stands only in the parentheses of exists, count and the like; join conditions with and"
+	case t.text == "," && before.kind == tokNumber && after.kind == tokNumber && before.span.End+1 == after.span.Start:
+		d.Msg, d.Hint = "a comma stands only between the values of a list", fmt.Sprintf("write the number as %s.%s", before.text, after.text)
+		if len(after.text) == 3 {
+			d.Hint = fmt.Sprintf("a number has no separators: write %s%s", before.text, after.text)
+		}
 	case t.text == ",":
 		d.Msg, d.Hint = "a comma stands only between the values of a list", "join conditions with and or or; a number has no separators: write 1000"
 	case t.kind == tokText || t.kind == tokNumber:
@@ -130,10 +153,6 @@ func betweenNeedsAnd(s Span, low string) Diagnostic {
 	return Diagnostic{s, "between needs two values with and between them", fmt.Sprintf("write between %s and …", low)}
 }
 
-func segmentOfValue(s Span) Diagnostic {
-	return Diagnostic{s, "a value is not in a segment; a customer is", "write in segment '…' as a condition by itself"}
-}
-
 func inNeedsLeft(s Span) Diagnostic {
 	return Diagnostic{s, "nothing stands before in", "write an attribute in (…), or in segment '…'"}
 }
@@ -157,6 +176,10 @@ func listOfNames(s Span, text string) Diagnostic {
 	return Diagnostic{s, "a list holds fixed values, not attributes", "if this is text, write " + quote(clip(text, 60))}
 }
 
+func listOfAggregates(s Span) Diagnostic {
+	return Diagnostic{s, "a list holds fixed values, and this one is worked out for each customer", "compare with =, joined by or"}
+}
+
 func listOfMoments(s Span) Diagnostic {
 	return Diagnostic{s, "a list holds fixed values, and this one moves with time", "compare with =, joined by or"}
 }
@@ -165,18 +188,27 @@ func wantWith(s Span, word string) Diagnostic {
 	return Diagnostic{s, fmt.Sprintf("%q is followed by with", word), fmt.Sprintf("write %s with '…'", word)}
 }
 
-func wantIs(s Span, shown string, not bool) Diagnostic {
-	hint := "to compare with a value, write ="
-	if not {
-		hint = "to compare with a value, write !="
+func wantIs(t token, shown string, not bool) Diagnostic {
+	d := Diagnostic{t.span, "is asks for null, set, true or false, not for " + shown, "to compare with a value, write ="}
+	switch {
+	case t.text == "(":
+		d.Hint = "for one of several values, write in (…)"
+	case t.text == "empty" || t.text == "blank" || t.text == "missing" || t.text == "unknown" || t.text == "none":
+		d.Hint = "write is null"
+	case not:
+		d.Hint = "to compare with a value, write !="
 	}
-	return Diagnostic{s, "is asks for null, set, true or false, not for " + shown, hint}
+	if not {
+		d.Hint = strings.NewReplacer("write in (…)", "write not in (…)", "is null", "is set").Replace(d.Hint)
+	}
+	return d
 }
 
-func wantNextOrLast(s Span, number bool) Diagnostic {
+// wantNextOrLast: rest is the duration that stands there, if one does.
+func wantNextOrLast(s Span, rest string) Diagnostic {
 	d := Diagnostic{s, "within is followed by next or last", "write within next 30 days"}
-	if number {
-		d.Hint = "write within next or within last before the number"
+	if rest != "" {
+		d.Hint = fmt.Sprintf("write within next %s, or within last %s", rest, rest)
 	}
 	return d
 }
@@ -222,13 +254,21 @@ func wantUnit(s Span, number string) Diagnostic {
 	return Diagnostic{s, number + " has no unit of time", fmt.Sprintf("write %s days; the units are %s", number, unitList())}
 }
 
+// shortUnits are units as people abbreviate them; m could be two.
+var shortUnits = map[string]Unit{
+	"min": Minute, "mins": Minute, "h": Hour, "hr": Hour, "hrs": Hour, "d": Day, "w": Week, "wk": Week, "wks": Week,
+	"mo": Month, "mos": Month, "mon": Month, "mth": Month, "y": Year, "yr": Year, "yrs": Year,
+}
+
 func unknownUnit(s Span, word, number string) Diagnostic {
 	var units []string
 	for _, u := range unitNames {
 		units = append(units, u+"s")
 	}
 	hint := "the units are " + unitList()
-	if near, ok := nearest(word, units); ok {
+	if u, ok := shortUnits[strings.ToLower(word)]; ok {
+		hint = fmt.Sprintf("write %s %ss", number, u)
+	} else if near, ok := nearest(word, units); ok && len(word) > 2 {
 		hint = fmt.Sprintf("did you mean \"%s %s\"?", number, near)
 	}
 	return Diagnostic{s, fmt.Sprintf("unknown unit of time %s", quoteName(clip(word, 40))), hint}
@@ -299,6 +339,20 @@ func badDate(s Span, text string) Diagnostic {
 	return d
 }
 
+// bareDate is for a date in digits alone. When it could be two days, badDate
+// has a hint for both.
+func bareDate(s Span, text string) Diagnostic {
+	d := Diagnostic{s, "a day is written as text behind the word date", fmt.Sprintf("write date '%s'", text)}
+	if _, err := ParseDate(text); err != nil {
+		d.Hint = badDate(s, text).Hint
+	}
+	return d
+}
+
+func currencyFirst(s Span, currency, number string) Diagnostic {
+	return Diagnostic{s, "the currency stands behind the amount", fmt.Sprintf("write %s %s", number, currency)}
+}
+
 func yearOutOfRange(s Span, year int) Diagnostic {
 	return Diagnostic{s, fmt.Sprintf("the year %d is not between %d and %d", year, firstYear, lastYear), ""}
 }
@@ -325,50 +379,12 @@ func shiftedAttribute(s Span, name, turned string) Diagnostic {
 	return d
 }
 
-func qualifiedName(s Span, table, name string) Diagnostic {
-	d := Diagnostic{s, fmt.Sprintf("%q has no fields", table), "write " + strings.ToLower(name)}
-	if strings.TrimPrefix(table, "stripe_") == "metadata" {
-		d.Hint = fmt.Sprintf("write metadata[%s]", quote(name))
+func customerNeedsName(s Span, in bool) Diagnostic {
+	hint := "write the attribute by itself"
+	if in {
+		hint = "if a segment is meant, write in segment '…' by itself"
 	}
-	return d
-}
-
-func unknownFunction(s Span, name string) Diagnostic {
-	d := Diagnostic{s, fmt.Sprintf("there is no function %s", quoteName(clip(name, 40))), "rules have now(), today(), count, sum, min, max, avg, latest and earliest"}
-	switch strings.ToLower(name) {
-	case "lower", "upper":
-		d.Hint = "to ignore case, write ilike"
-	case "current_date", "curdate":
-		d.Hint = "write today()"
-	}
-	return d
-}
-
-func customerNeedsName(s Span) Diagnostic {
-	return Diagnostic{s, "customer is followed by a dot and an attribute", "write the attribute by itself"}
-}
-
-func setNeedsParentheses(s Span, of string) Diagnostic {
-	return Diagnostic{s, of + " is followed by a collection in parentheses", fmt.Sprintf("write %s (invoices where …)", of)}
-}
-
-func wantCollection(s Span, shown, of string) Diagnostic {
-	return Diagnostic{s, "expected a collection, found " + shown, fmt.Sprintf("write %s (invoices where …)", of)}
-}
-
-func unclosedSet(s Span, shown string, where bool) Diagnostic {
-	hint := "conditions on the elements follow where"
-	if where {
-		hint = "close the parenthesis, or join conditions with and or or"
-	}
-	return Diagnostic{s, "expected ) behind the collection, found " + shown, hint}
-}
-
-func fieldOfSet(s Span, of, collection, field string) Diagnostic {
-	if field != "" {
-		return Diagnostic{s, fmt.Sprintf("%s counts elements and takes no field", of), "write " + of + "(" + collection + " …)"}
-	}
-	return Diagnostic{s, of + " needs a field of " + collection, fmt.Sprintf("write %s(%s.amount …)", of, collection)}
+	return Diagnostic{s, "customer is followed by a dot and an attribute", hint}
 }
 
 // quoteName quotes a piece of source in a message.

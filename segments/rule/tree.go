@@ -141,6 +141,12 @@ type (
 		Date  Date // when Base is OnDate
 		Steps []Duration
 	}
+	// qualified is table.field, which no rule has. The parser has reported it; the
+	// checker may know better what was meant.
+	qualified struct {
+		at
+		table, field string
+	}
 	// badValue stands where a value could not be read; the fault is reported.
 	badValue struct{ at }
 )
@@ -152,6 +158,7 @@ type Set struct {
 	Collection string // lower case
 	Field      string // lower case; empty when there is none
 	Where      Expr   // nil for all elements
+	name       Span   // of the collection, and the field if there is one
 }
 
 // An Op is how Compare compares.
@@ -241,3 +248,4 @@ func (*BoolLit) value()      {}
 func (*TimestampLit) value() {}
 func (*Moment) value()       {}
 func (*badValue) value()     {}
+func (*qualified) value()    {}

@@ -47,6 +47,8 @@ func TestEval_Truths(t *testing.T) {
 	}
 }
 
+// readCustomer reads attributes, lists of elements under their collection's
+// name, and the segments the customer is in under "in".
 func readCustomer(t *testing.T, text string) values {
 	t.Helper()
 	var raw map[string]any
@@ -55,41 +57,75 @@ func readCustomer(t *testing.T, text string) values {
 	}
 	out := values{}
 	for name, v := range raw {
-		a, ok := attributes.Attribute(name)
-		if !ok {
-			t.Fatalf("no attribute %q", name)
-		}
-		switch a.Type {
-		case rule.Number:
-			out[name] = dec(t, v.(string))
-		case rule.MoneyType:
-			amount, currency, _ := strings.Cut(v.(string), " ")
-			out[name] = rule.Money{Amount: dec(t, amount), Currency: currency}
-		case rule.DateType:
-			d, err := rule.ParseDate(v.(string))
-			if err != nil {
-				t.Fatal(err)
-			}
-			out[name] = d
-		case rule.InstantType:
-			out[name] = mustTime(t, v.(string))
-		case rule.ListType:
-			list := []string{}
-			for _, e := range v.([]any) {
-				list = append(list, e.(string))
-			}
-			out[name] = list
-		case rule.MapType:
-			m := map[string]string{}
-			for k, e := range v.(map[string]any) {
-				m[k] = e.(string)
-			}
-			out[name] = m
+		c, collection := attributes.Collection(name)
+		a, attribute := attributes.Attribute(name)
+		switch {
+		case name == "in":
+			out[name] = readList(v)
+		case collection:
+			out[name] = readElements(t, c, v.([]any))
+		case attribute:
+			out[name] = readValue(t, a, v)
 		default:
-			out[name] = v
+			t.Fatalf("no attribute %q", name)
 		}
 	}
 	return out
+}
+
+func readElements(t *testing.T, c rule.Collection, list []any) []values {
+	t.Helper()
+	var out []values
+	for _, raw := range list {
+		element := values{}
+		for name, v := range raw.(map[string]any) {
+			f, ok := c.Field(name)
+			if !ok {
+				t.Fatalf("%s has no %q", c.One, name)
+			}
+			element[name] = readValue(t, f, v)
+		}
+		if element["id"] == nil || element["created_at"] == nil {
+			t.Fatalf("%s without id or created_at: %v", c.One, raw)
+		}
+		out = append(out, element)
+	}
+	return out
+}
+
+func readValue(t *testing.T, a rule.Attribute, v any) any {
+	t.Helper()
+	switch a.Type {
+	case rule.Number:
+		return dec(t, v.(string))
+	case rule.MoneyType:
+		return money(t, v.(string))
+	case rule.DateType:
+		d, err := rule.ParseDate(v.(string))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d
+	case rule.InstantType:
+		return mustTime(t, v.(string))
+	case rule.ListType:
+		return readList(v)
+	case rule.MapType:
+		m := map[string]string{}
+		for k, e := range v.(map[string]any) {
+			m[k] = e.(string)
+		}
+		return m
+	}
+	return v
+}
+
+func readList(v any) []string {
+	list := []string{}
+	for _, e := range v.([]any) {
+		list = append(list, e.(string))
+	}
+	return list
 }
 
 // A value of another type than the catalog says is a bug, and a loud one.
@@ -103,12 +139,28 @@ func TestEval_WrongType(t *testing.T) {
 	mustNew(t, "mrr > 20 usd").Eval(values{"mrr": dec(t, "20")}, rule.Env{Now: time.Unix(0, 0)})
 }
 
-func TestRule_Attributes(t *testing.T) {
+func TestRule_Reads(t *testing.T) {
 	t.Parallel()
-	r := mustNew(t, "stripe_plan = 'Pro' and PLAN is set and (mrr > 3 or not metadata['x'] = 'y') and card_expires_at < next_charge_at")
-	got, want := strings.Join(r.Attributes(), " "), "card_expires_at metadata mrr next_charge_at plan"
-	if got != want {
-		t.Errorf("Attributes\n got %s\nwant %s", got, want)
+	tests := []struct{ source, reads, segments string }{
+		{"stripe_plan = 'Pro' and PLAN is set and (mrr > 3 or not metadata['x'] = 'y') and card_expires_at < next_charge_at",
+			"card_expires_at metadata mrr next_charge_at plan", ""},
+		{"exists (Invoices)", "invoices", ""},
+		{"count(charges) > 3 or exists (invoices where Status = 'open' and customer.stripe_plan = 'Pro')",
+			"charges invoices invoices.status plan", ""},
+		{"latest(charges.amount where settles_on < today()) > mrr", "charges charges.amount charges.created_at charges.settles_on mrr", ""},
+		{"not in segment 'vip' and (in segment 'trial users' or in segment 'vip')", "", "trial users,vip"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.source, func(t *testing.T) {
+			t.Parallel()
+			r := mustNew(t, tt.source)
+			if got := strings.Join(r.Reads(), " "); got != tt.reads {
+				t.Errorf("Reads\n got %s\nwant %s", got, tt.reads)
+			}
+			if got := strings.Join(r.Segments(), ","); got != tt.segments {
+				t.Errorf("Segments\n got %s\nwant %s", got, tt.segments)
+			}
+		})
 	}
 }
 

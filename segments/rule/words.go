@@ -12,6 +12,7 @@ const (
 	MaxPredicates = 500      // comparisons in one rule
 	MaxListItems  = 1000     // values of one in (…)
 	MaxSteps      = 8        // durations added to one point in time
+	MaxSets       = 20       // exists and aggregates in one rule
 	maxDigits     = 40       // of a number
 	firstYear     = 1900     // of a date in a rule
 	lastYear      = 2999
@@ -51,5 +52,9 @@ var borrowedWords = map[string]string{
 	"equals": "=", "equal": "=", "eq": "=", "neq": "!=", "ne": "!=", "gt": ">", "gte": ">=", "lt": "<", "lte": "<=",
 	"includes": "contains", "include": "contains", "has": "contains", "matches": "like", "regexp": "like", "rlike": "like",
 	"startswith": "starts with", "endswith": "ends with", "isnull": "is null", "notnull": "is set", "exceeds": ">",
+	"greater": ">", "more": ">", "larger": ">", "bigger": ">", "higher": ">", "above": ">", "exceeding": ">",
+	"less": "<", "fewer": "<", "smaller": "<", "lower": "<", "below": "<", "at": ">= or <=", "than": "> or <",
+	"older": "before, as in before now() - 30 days", "newer": "after, as in after now() - 30 days",
+	"earlier": "before", "later": "after", "never": "is null", "exactly": "=", "was": "is", "isn": "!=",
 	"under": "<", "over": ">", "since": "after", "until": "before", "starting": "starts with", "ending": "ends with",
 }

@@ -1,0 +1,329 @@
+package segments
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/dunlin/dunlin/customers"
+	"github.com/dunlin/dunlin/segments/rule"
+	"github.com/dunlin/dunlin/workspace"
+)
+
+// An evaluation is one tick under way.
+type evaluation struct {
+	tx       pgx.Tx
+	logger   *slog.Logger
+	settings workspace.Settings
+	was, env rule.Env // of the last tick, and of this one
+	audit    func(string) bool
+	budget   int // customers that lists may still take in, or be told of
+	tick     Tick
+
+	ready     []int // accounts, sorted
+	customers int   // there are, or as many as the budget was; -1: not counted yet
+	news      news
+	crossed   map[rule.Crossing]touched
+	parents   map[string]bool            // segments that others name
+	moved     map[string][]customers.Ref // of parents: who came and went
+	replaced  map[string]bool            // of parents: so many that they have no names
+	live      map[string]bool            // segments with a list in force
+	touched   map[*rule.Rule]touched     // found already
+	begun     []customers.Ref            // who may have begun another episode; nil: not looked for yet
+	audited   bool
+}
+
+// run consumes the news and brings every segment up to the tick's instant.
+func (e *evaluation) run(ctx context.Context) error {
+	e.parents, e.moved, e.replaced, e.live = map[string]bool{}, map[string][]customers.Ref{}, map[string]bool{}, map[string]bool{}
+	e.touched, e.customers = map[*rule.Rule]touched{}, -1
+	list, err := states(ctx, e.tx)
+	if err != nil {
+		return err
+	}
+	if wait, err := e.readAccounts(ctx, list); err != nil || wait {
+		return err
+	}
+	if err := e.readNews(ctx); err != nil {
+		return err
+	}
+	e.parse(list)
+	list = inOrder(list)
+	if err := e.readCrossings(ctx, list); err != nil {
+		return err
+	}
+	for _, s := range list {
+		if err := e.segment(ctx, s); err != nil {
+			return fmt.Errorf("segment %q: %w", s.Name, err)
+		}
+		e.live[s.Name] = s.live != nil
+	}
+	return e.sweep(ctx)
+}
+
+// readAccounts reports that nobody can be looked at: no account is ready, or one
+// that the lists know of is being projected again, as after an upgrade, and while
+// half of its data is there nobody may leave for it (honest-mirror). The news
+// stays; what time alone would have moved is found when the lists are built anew.
+func (e *evaluation) readAccounts(ctx context.Context, list []*state) (wait bool, err error) {
+	err = e.tx.QueryRow(ctx, `select coalesce(array_agg(account_id order by account_id), '{}') from dunlin.accounts where ready_at is not null`).Scan(&e.ready)
+	if err != nil {
+		return false, fmt.Errorf("read accounts: %w", err)
+	}
+	for _, s := range list {
+		for _, g := range []*generation{s.live, s.building} {
+			if g != nil && slices.ContainsFunc(g.Ready, func(account int) bool { return !slices.Contains(e.ready, account) }) {
+				return true, e.missAll(ctx)
+			}
+		}
+	}
+	return len(e.ready) == 0, nil
+}
+
+func (e *evaluation) missAll(ctx context.Context) error {
+	if _, err := e.tx.Exec(ctx, `update dunlin.generations set missed = $1 where state <> 'old' and missed is null`, whyAccounts); err != nil {
+		return fmt.Errorf("note what the lists have missed: %w", err)
+	}
+	return nil
+}
+
+// parse checks every rule, also those of lists that earlier versions made.
+func (e *evaluation) parse(list []*state) {
+	known := Known{Names: []string{}}
+	for _, s := range list {
+		known.Names = append(known.Names, s.Name)
+	}
+	for _, s := range list {
+		s.mended, s.Fault = s.Fault != "", ""
+		var err error
+		if s.rule, err = rule.New(s.Source, known, e.env.Currency); err != nil {
+			s.rule, s.Fault = nil, err.Error()
+		}
+		for _, g := range []*generation{s.live, s.building} {
+			switch {
+			case g == nil:
+			case g.Source == s.Source:
+				g.rule = s.rule
+			default:
+				g.rule, _ = rule.New(g.Source, known, e.env.Currency)
+			}
+		}
+	}
+	named := map[string][]string{}
+	for _, s := range list {
+		if s.rule != nil {
+			named[s.Name] = s.rule.Segments()
+		}
+		for _, p := range s.names() {
+			e.parents[p] = true
+		}
+	}
+	for _, s := range list {
+		if way := Cycle(s.Name, func(name string) []string { return named[name] }); way != "" {
+			s.rule, s.Fault = nil, "its rule comes back to itself: "+way
+		}
+	}
+}
+
+// segment brings one segment up to the tick. A rule that does not check any more
+// keeps its members and says so; the others are not held up.
+func (e *evaluation) segment(ctx context.Context, s *state) error {
+	if s.rule == nil {
+		return e.fault(ctx, s)
+	}
+	if err := e.prepare(ctx, s); err != nil {
+		return err
+	}
+	// Nobody is in it before it is known who is in those that it names.
+	if why := e.whyBuild(s); why != "" && s.building == nil && e.parentsLive(s) {
+		if err := e.open(ctx, s, why); err != nil {
+			return err
+		}
+	}
+	before := s.members()
+	if s.building != nil {
+		if err := e.build(ctx, s); err != nil {
+			return err
+		}
+	}
+	if s.live == nil {
+		return nil
+	}
+	if !s.flipped {
+		if err := e.keepUp(ctx, s); err != nil {
+			return err
+		}
+	}
+	for _, step := range []func(context.Context, *state) error{e.tell, e.episodes, e.auditOne} {
+		if err := step(ctx, s); err != nil {
+			return err
+		}
+	}
+	return e.watch(ctx, s, before, s.flipped && expected[s.live.Why])
+}
+
+// prepare settles what was decided about the segment since the last tick.
+func (e *evaluation) prepare(ctx context.Context, s *state) error {
+	if s.accepted {
+		e.tick.Whole[s.Name] = true
+		s.Waits, s.usual = "", usual{}
+	}
+	if s.mended {
+		if _, err := e.tx.Exec(ctx, `update dunlin.segments set fault = null where name = $1`, s.Name); err != nil {
+			return fmt.Errorf("clear the fault: %w", err)
+		}
+	}
+	for _, g := range []*generation{s.live, s.building} {
+		if g == nil || g.Version == s.Version || g.Source != s.Source {
+			continue
+		}
+		// Another description, the same rule: the list stays.
+		g.Version = s.Version
+		if _, err := e.tx.Exec(ctx, `update dunlin.generations set version = $2 where generation = $1`, g.ID, g.Version); err != nil {
+			return fmt.Errorf("record the version: %w", err)
+		}
+	}
+	if s.building != nil && !e.fits(s.building, s) {
+		if err := e.giveUp(ctx, s); err != nil {
+			return err
+		}
+	}
+	if s.live != nil && s.Evaluate != "" {
+		return e.miss(ctx, s.live, whySchedule) // what changes from now on is for its next time
+	}
+	return nil
+}
+
+// Why a list is built.
+const (
+	whyNew      = "new"
+	whyEdited   = "edited"
+	whySettings = "settings"
+	whyAccounts = "accounts"
+	whySchedule = "schedule"
+	whyParent   = "another segment was built anew"
+	whyMany     = "many changes"
+	whyFault    = "its rule did not check"
+)
+
+// expected are the reasons after which a list may be of any size: somebody was
+// shown who would enter and leave, or nobody is told of it yet.
+var expected = map[string]bool{whyNew: true, whyEdited: true, whySettings: true}
+
+// whyBuild says why the segment needs another list than the one in force; empty
+// when it does not.
+func (e *evaluation) whyBuild(s *state) string {
+	switch {
+	case s.live == nil:
+		return whyNew
+	case s.live.Source != s.Source:
+		return whyEdited
+	case s.live.Zone != e.env.Zone.String() || s.live.Currency != e.env.Currency:
+		return whySettings
+	case !slices.Equal(s.live.Ready, e.ready):
+		return whyAccounts
+	case s.live.Missed != "" && (s.live.Missed != whySchedule || s.Evaluate == ""):
+		return s.live.Missed
+	case s.Evaluate != "":
+		if every, err := parseSchedule(s.Evaluate); err == nil && every.due(s.live.Opened, e.tick.At, e.settings.Zone) {
+			return whySchedule
+		}
+		return ""
+	}
+	for _, p := range s.rule.Segments() {
+		if e.replaced[p] {
+			return whyParent
+		}
+	}
+	if e.candidates(s.rule).tooMany {
+		return whyMany
+	}
+	return ""
+}
+
+// fits says whether a list that is being built is still the one that is wanted.
+func (e *evaluation) fits(g *generation, s *state) bool {
+	return g.Source == s.Source && g.Zone == e.env.Zone.String() && g.Currency == e.env.Currency && slices.Equal(g.Ready, e.ready)
+}
+
+// build goes on with the list that is being built: what changed since the last
+// tick, then the next customers. When that was everybody, the list is exact as
+// of this tick and takes the place of the one in force.
+func (e *evaluation) build(ctx context.Context, s *state) error {
+	g := s.building
+	if g.Passed != silent {
+		switch found := e.candidates(g.rule); {
+		case found.tooMany || g.Missed != "":
+			g.Passed, g.Missed = silent, "" // from the beginning: it must not be put in force as it is
+		case len(found.refs) > 0:
+			if _, err := e.amongRefs(ctx, s, g, found.refs, silent); err != nil {
+				return err
+			}
+		}
+	}
+	all, err := e.pass(ctx, s)
+	if err != nil {
+		return err
+	}
+	if all && s.told == beyond {
+		return e.flip(ctx, s)
+	}
+	e.tick.More = true
+	return nil
+}
+
+// keepUp brings the list in force up to the tick, by the version of the rule that
+// made it, and looks for that only at customers who may have come or gone. When
+// it cannot be done any more the members stay, which is noted.
+func (e *evaluation) keepUp(ctx context.Context, s *state) error {
+	g := s.live
+	switch {
+	case g.Missed != "":
+		return nil
+	case g.rule == nil:
+		return e.miss(ctx, g, whyFault)
+	case g.Zone != e.env.Zone.String() || g.Currency != e.env.Currency:
+		return e.miss(ctx, g, whySettings)
+	}
+	found := e.candidates(g.rule)
+	if found.tooMany {
+		return e.miss(ctx, g, whyMany)
+	}
+	if len(found.refs) == 0 {
+		return nil
+	}
+	m, err := e.amongRefs(ctx, s, g, found.refs, s.told)
+	e.moved[s.Name] = m.refs
+	return err
+}
+
+// fault keeps the members of a segment whose rule does not check, and says why.
+func (e *evaluation) fault(ctx context.Context, s *state) error {
+	e.logger.Error("segment not evaluated", "segment", s.Name, "version", s.Version, "error", s.Fault)
+	if _, err := e.tx.Exec(ctx, `update dunlin.segments set fault = $2 where name = $1`, s.Name, s.Fault); err != nil {
+		return fmt.Errorf("record the fault: %w", err)
+	}
+	for _, g := range []*generation{s.live, s.building} {
+		if g == nil {
+			continue
+		}
+		if err := e.miss(ctx, g, whyFault); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// parentsLive says whether every segment that the rule names has members, or
+// nobody, for sure.
+func (e *evaluation) parentsLive(s *state) bool {
+	for _, p := range s.rule.Segments() {
+		if !e.live[p] {
+			return false
+		}
+	}
+	return true
+}

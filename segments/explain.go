@@ -1,0 +1,85 @@
+package segments
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/dunlin/dunlin/customers"
+	"github.com/dunlin/dunlin/segments/rule"
+)
+
+// foresight is how far ahead an Answer looks for a change that time alone brings.
+const foresight = 2 * 366 * 24 * time.Hour
+
+// An Answer says why a customer is in a segment, or is not (every-why).
+type Answer struct {
+	Segment  string          `json:"segment"`
+	Customer string          `json:"customer"` // id at Stripe
+	At       time.Time       `json:"at"`
+	True     bool            `json:"true"`   // of the rule, at that instant
+	Member   bool            `json:"member"` // of the segment, as the last tick left it
+	Since    *time.Time      `json:"since"`  // null for no member
+	Changes  *time.Time      `json:"changes"`
+	Rule     *rule.Explained `json:"rule"`
+}
+
+// Explain asks the reference evaluator about one customer at this moment. Changes
+// is when time alone, with the customer as it is, first gives the rule another
+// answer, or a segment that it names; nil when it does not within two years.
+func (a Asking) Explain(ctx context.Context, q customers.Querier, s Segment, ref customers.Ref) (Answer, error) {
+	whole, err := customers.LoadCustomer(ctx, q, ref)
+	if err != nil {
+		return Answer{}, err
+	}
+	who := asked{whole, a.parents(), a.Env}
+	out := Answer{Segment: s.Name, Customer: whole.StripeID, At: a.Env.Now.UTC(), True: s.Rule.Eval(who, a.Env), Rule: s.Rule.Explain(who, a.Env)}
+	until := a.Env.Now.Add(foresight)
+	if at, ok := who.nextChange(s.Rule, until); ok {
+		out.Changes = &at
+	}
+	var since time.Time
+	err = q.QueryRow(ctx, `
+		select m.joined_at from dunlin.members m join dunlin.segments s using (generation)
+		where s.name = $1 and m.account_id = $2 and m.customer_id = $3`, s.Name, ref.Account, ref.Customer).Scan(&since)
+	switch {
+	case err == nil:
+		since = since.UTC()
+		out.Member, out.Since = true, &since
+	case !errors.Is(err, pgx.ErrNoRows):
+		return Answer{}, fmt.Errorf("look for customer %d in segment %q: %w", ref.Customer, s.Name, err)
+	}
+	return out, nil
+}
+
+// asked is a customer for the reference evaluator: of another segment it is what
+// that segment's rule says.
+type asked struct {
+	customers.Whole
+	parents Parents
+	env     rule.Env
+}
+
+// InSegment evaluates the rule of another segment.
+func (a asked) InSegment(name string) bool {
+	r := a.parents[name]
+	return r != nil && r.Eval(a, a.env)
+}
+
+// nextChange looks at the rule and at those of the segments it names.
+func (a asked) nextChange(r *rule.Rule, until time.Time) (at time.Time, ok bool) {
+	if at, ok = r.NextChange(a, a.env, until); ok {
+		until = at
+	}
+	for _, p := range r.Segments() {
+		if parent := a.parents[p]; parent != nil {
+			if sooner, found := a.nextChange(parent, until); found {
+				at, until, ok = sooner, sooner, true
+			}
+		}
+	}
+	return at, ok
+}

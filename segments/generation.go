@@ -1,0 +1,313 @@
+package segments
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/dunlin/dunlin/customers"
+	"github.com/dunlin/dunlin/segments/rule"
+)
+
+// A generation is one list of a segment's members, made by one version of its
+// rule. Every tick keeps the one in force exact, and beside it the one that is
+// being built, of which nobody is told before it is complete.
+type generation struct {
+	ID       int
+	Version  int
+	Source   string     // the version's rule
+	rule     *rule.Rule // nil when it does not check
+	Zone     string     // the workspace's, as is the currency
+	Currency string
+	Ready    []int     // accounts, sorted
+	Why      string    // it was built
+	Opened   time.Time // business time
+	Members  int64
+	Passed   customers.Ref // while it is built: up to this customer everybody has been looked at
+	Missed   string        // why it must be built anew; empty when it is exact
+}
+
+// beyond is after every customer.
+var beyond = customers.Ref{Account: math.MaxInt32, Customer: math.MaxInt64}
+
+// A state is what a tick knows of one segment.
+type state struct {
+	Stored
+	rule     *rule.Rule // nil when it does not check
+	live     *generation
+	building *generation
+	replaced int           // the generation before live, while told is not beyond; 0: none
+	told     customers.Ref // up to this customer joins and leaves have been told
+	usual    usual
+	accepted bool // an unusual change, since the last tick
+	flipped  bool // in this tick
+	mended   bool // the rule checks again, which at the last tick it did not
+}
+
+// before is the list that g is to replace; 0 when there is none.
+func (s *state) before(g *generation) int {
+	if s.live == nil || s.live == g {
+		return 0
+	}
+	return s.live.ID
+}
+
+// members is how many are in force.
+func (s *state) members() int64 {
+	if s.live == nil {
+		return 0
+	}
+	return s.live.Members
+}
+
+// states reads every segment with its generations.
+func states(ctx context.Context, tx pgx.Tx) ([]*state, error) {
+	rows, err := tx.Query(ctx, `
+		select `+storedSQL+`,
+		       coalesce(s.replaced, 0), coalesce(s.told_account, $1), coalesce(s.told_customer, $2),
+		       coalesce(s.usual, 0), coalesce(s.usual_at, 'epoch'), s.accepted
+		`+storedFrom+` order by s.name`, beyond.Account, beyond.Customer)
+	if err != nil {
+		return nil, fmt.Errorf("load segments: %w", err)
+	}
+	byName := map[string]*state{}
+	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (*state, error) {
+		s := &state{}
+		err := row.Scan(append(s.Stored.targets(), &s.replaced, &s.told.Account, &s.told.Customer, &s.usual.members, &s.usual.at, &s.accepted)...)
+		byName[s.Name] = s
+		return s, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("load segments: %w", err)
+	}
+	rows, err = tx.Query(ctx, `
+		select g.segment, g.state = 'live', g.generation, g.version, v.rule, g.zone, g.currency, g.accounts, g.why, g.opened_at, g.members,
+		       g.passed_account, g.passed_customer, coalesce(g.missed, '')
+		from dunlin.generations g join dunlin.segment_versions v on v.name = g.segment and v.version = g.version
+		where g.state <> 'old'`)
+	if err != nil {
+		return nil, fmt.Errorf("load lists: %w", err)
+	}
+	_, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (*generation, error) {
+		var segment string
+		var live bool
+		g := &generation{}
+		err := row.Scan(&segment, &live, &g.ID, &g.Version, &g.Source, &g.Zone, &g.Currency, &g.Ready, &g.Why, &g.Opened, &g.Members,
+			&g.Passed.Account, &g.Passed.Customer, &g.Missed)
+		if s := byName[segment]; s != nil && live {
+			s.live = g
+		} else if s != nil {
+			s.building = g
+		}
+		return g, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("load lists: %w", err)
+	}
+	return list, nil
+}
+
+// open begins a list.
+func (e *evaluation) open(ctx context.Context, s *state, why string) error {
+	g := &generation{
+		Version: s.Version, Source: s.Source, rule: s.rule, Zone: e.env.Zone.String(), Currency: e.env.Currency, Ready: e.ready,
+		Why: why, Opened: e.tick.At,
+	}
+	err := e.tx.QueryRow(ctx, `
+		insert into dunlin.generations (segment, version, zone, currency, accounts, why, opened_at)
+		values ($1, $2, $3, $4, $5, $6, $7) returning generation`,
+		s.Name, g.Version, g.Zone, g.Currency, g.Ready, g.Why, g.Opened).Scan(&g.ID)
+	if err != nil {
+		return fmt.Errorf("begin a list: %w", err)
+	}
+	s.building = g
+	return nil
+}
+
+// giveUp ends the building of a list that is not wanted any more.
+func (e *evaluation) giveUp(ctx context.Context, s *state) error {
+	if _, err := e.tx.Exec(ctx, `update dunlin.generations set state = 'old' where generation = $1`, s.building.ID); err != nil {
+		return fmt.Errorf("give a list up: %w", err)
+	}
+	s.building = nil
+	return nil
+}
+
+// miss notes that changes have passed a list by.
+func (e *evaluation) miss(ctx context.Context, g *generation, why string) error {
+	if g.Missed != "" {
+		return nil
+	}
+	g.Missed = why
+	if _, err := e.tx.Exec(ctx, `update dunlin.generations set missed = $2 where generation = $1`, g.ID, why); err != nil {
+		return fmt.Errorf("note what a list has missed: %w", err)
+	}
+	return nil
+}
+
+// pass takes the next customers into the list that is being built, as many as
+// the tick still may, and reports whether that was everybody.
+func (e *evaluation) pass(ctx context.Context, s *state) (all bool, err error) {
+	g := s.building
+	if g.Passed == beyond || e.budget <= 0 && g.Passed != silent {
+		return g.Passed == beyond, nil
+	}
+	if e.budget <= 0 {
+		return false, e.recordPass(ctx, g)
+	}
+	in := stretch{g.Passed, beyond}
+	if in.upTo, err = e.nextKey(ctx, `dunlin.customers where true`, g.Passed); err != nil {
+		return false, err
+	}
+	if in.upTo == beyond && e.customers < 0 {
+		if err := e.tx.QueryRow(ctx, `select count(*) from (select from dunlin.customers limit $1) x`, e.budget).Scan(&e.customers); err != nil {
+			return false, fmt.Errorf("count customers: %w", err)
+		}
+	}
+	if _, err := e.amongAll(ctx, s, g, in, silent); err != nil {
+		return false, err
+	}
+	g.Passed = in.upTo
+	e.spend(in, e.customers)
+	return g.Passed == beyond, e.recordPass(ctx, g)
+}
+
+func (e *evaluation) recordPass(ctx context.Context, g *generation) error {
+	_, err := e.tx.Exec(ctx, `update dunlin.generations set passed_account = $2, passed_customer = $3, missed = null where generation = $1`,
+		g.ID, g.Passed.Account, g.Passed.Customer)
+	if err != nil {
+		return fmt.Errorf("record the pass: %w", err)
+	}
+	return nil
+}
+
+// spend takes a stretch off the budget: all of it, unless it was the last,
+// with at most so many customers.
+func (e *evaluation) spend(in stretch, most int) {
+	if in.upTo != beyond {
+		e.budget = 0
+		return
+	}
+	e.budget -= min(e.budget, most)
+}
+
+// nextKey returns the customer with whom the budget ends, of a table and a
+// condition of ours; beyond when it does not.
+func (e *evaluation) nextKey(ctx context.Context, from string, after customers.Ref, args ...any) (customers.Ref, error) {
+	rows, err := e.tx.Query(ctx, `
+		select account_id, customer_id from `+from+` and (account_id, customer_id) > ($1, $2)
+		order by account_id, customer_id offset $3 limit 1`, append([]any{after.Account, after.Customer, e.budget - 1}, args...)...)
+	if err != nil {
+		return beyond, fmt.Errorf("find the next customers: %w", err)
+	}
+	found, err := pgx.CollectRows(rows, pgx.RowToStructByPos[customers.Ref])
+	if err != nil {
+		return beyond, fmt.Errorf("find the next customers: %w", err)
+	}
+	if len(found) == 0 {
+		return beyond, nil
+	}
+	return found[0], nil
+}
+
+// flip puts the list that was built in force. Joins and leaves against the one
+// before it are told from the first customer on.
+func (e *evaluation) flip(ctx context.Context, s *state) error {
+	before := s.live
+	if before != nil {
+		s.replaced = before.ID
+		if _, err := e.tx.Exec(ctx, `update dunlin.generations set state = 'old' where generation = $1`, before.ID); err != nil {
+			return fmt.Errorf("replace a list: %w", err)
+		}
+	}
+	s.live, s.building, s.told = s.building, nil, customers.Ref{}
+	_, err := e.tx.Exec(ctx, `
+		with live as (update dunlin.generations set state = 'live' where generation = $2)
+		update dunlin.segments set generation = $2, replaced = nullif($3, 0), told_account = 0, told_customer = 0,
+		       evaluated_at = $4, audited_at = $4, drift = 0, fault = null
+		where name = $1`, s.Name, s.live.ID, s.replaced, e.tick.At)
+	if err != nil {
+		return fmt.Errorf("put a list in force: %w", err)
+	}
+	s.flipped = true
+	return nil
+}
+
+// tell logs the difference between the list in force and the one before it, for
+// the next customers of either, as many as the tick still may.
+func (e *evaluation) tell(ctx context.Context, s *state) error {
+	if s.told == beyond {
+		return nil
+	}
+	if e.budget > 0 {
+		in := stretch{s.told, beyond}
+		for _, g := range []int{s.live.ID, s.replaced} {
+			end, err := e.nextKey(ctx, `dunlin.members where generation = $4`, s.told, g)
+			if err != nil {
+				return err
+			}
+			if compare(end, in.upTo) < 0 {
+				in.upTo = end
+			}
+		}
+		m, err := e.between(ctx, s, in)
+		if err != nil {
+			return err
+		}
+		if s.flipped {
+			e.moved[s.Name] = m.refs
+		}
+		e.spend(in, int(s.live.Members)+1)
+		s.told = in.upTo
+	}
+	// Who is told of later has no names yet for the segments that depend on it.
+	e.replaced[s.Name] = s.flipped && s.told != beyond
+	e.tick.More = e.tick.More || s.told != beyond
+	_, err := e.tx.Exec(ctx, `
+		update dunlin.segments set
+			told_account = case when $4 then null else $2::int end, told_customer = case when $4 then null else $3::bigint end,
+			replaced = case when $4 then null else replaced end
+		where name = $1`, s.Name, s.told.Account, s.told.Customer, s.told == beyond)
+	if err != nil {
+		return fmt.Errorf("record who was told of: %w", err)
+	}
+	return nil
+}
+
+// sweep deletes lists that nobody needs any more, so many rows at a time.
+func (e *evaluation) sweep(ctx context.Context) error {
+	rows, err := e.tx.Query(ctx, `
+		select generation from dunlin.generations g
+		where state = 'old' and not exists (select from dunlin.segments s where s.replaced = g.generation) order by generation`)
+	if err != nil {
+		return fmt.Errorf("find old lists: %w", err)
+	}
+	old, err := pgx.CollectRows(rows, pgx.RowTo[int])
+	if err != nil {
+		return fmt.Errorf("find old lists: %w", err)
+	}
+	for _, id := range old {
+		if e.budget <= 0 {
+			e.tick.More = true
+			return nil
+		}
+		tag, err := e.tx.Exec(ctx, `
+			delete from dunlin.members where ctid = any(array(select ctid from dunlin.members where generation = $1 limit $2))`, id, e.budget)
+		if err != nil {
+			return fmt.Errorf("delete an old list: %w", err)
+		}
+		if n := int(tag.RowsAffected()); n >= e.budget {
+			e.budget, e.tick.More = 0, true
+			return nil
+		} else {
+			e.budget -= n
+		}
+		if _, err := e.tx.Exec(ctx, `delete from dunlin.generations where generation = $1`, id); err != nil {
+			return fmt.Errorf("delete an old list: %w", err)
+		}
+	}
+	return nil
+}

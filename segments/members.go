@@ -1,0 +1,187 @@
+package segments
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+
+	sq "github.com/Masterminds/squirrel"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/dunlin/dunlin/customers"
+)
+
+// Membership is written by the three statements of this file, and only by a
+// tick. Each compares a list with what it should be, among some customers, and
+// logs the difference for those who have been told of: a list that is being
+// built is silent, and after it has taken the place of another it is told from
+// the first customer on.
+
+// silent tells of nobody.
+var silent = customers.Ref{}
+
+// A move is what a statement changed, and of how much of it the log tells.
+type move struct {
+	joined, left         int64
+	toldJoined, toldLeft int64
+	refs                 []customers.Ref // who, when another segment needs to know
+}
+
+// amongRefs looks at these customers one by one, each by its keys: what it costs
+// depends on how many they are, and not on how many customers or members there
+// are. Who was a member of the list before keeps the instant of joining.
+func (e *evaluation) amongRefs(ctx context.Context, s *state, g *generation, refs []customers.Ref, told customers.Ref) (move, error) {
+	cond, err := Compile(g.rule, e.env, nil)
+	if err != nil {
+		return move{}, err
+	}
+	accounts, ids := Columns(refs)
+	args := []any{g.ID, g.Ready, cond, accounts, ids, g.ID, s.before(g), e.tick.At}
+	m, err := e.change(ctx, s.Name, sq.Expr(`
+		with seen as materialized (
+			select w.account_id, w.customer_id,
+			       (select m.ctid from dunlin.members m
+			        where m.account_id = w.account_id and m.customer_id = w.customer_id and m.generation = ?) as was,
+			       coalesce((select true from dunlin.customers c
+			        where c.account_id = w.account_id and c.customer_id = w.customer_id and c.account_id = any(?) and (?)), false) as is_in
+			from unnest(?::int[], ?::bigint[]) as w (account_id, customer_id)),
+		gone as (
+			delete from dunlin.members where ctid = any(array(select was from seen where was is not null and not is_in))
+			returning account_id, customer_id),
+		come as (
+			insert into dunlin.members (account_id, customer_id, generation, joined_at)
+			select x.account_id, x.customer_id, ?, coalesce((
+			       select o.joined_at from dunlin.members o
+			       where o.account_id = x.account_id and o.customer_id = x.customer_id and o.generation = ?), ?::timestamptz)
+			from seen x where was is null and is_in
+			returning account_id, customer_id),
+		`+loggedSQL, append(args, e.logArgs(s.Name, g.ID, told)...)...))
+	g.Members += m.joined - m.left
+	return m, err
+}
+
+// A stretch is the customers after one, up to and including another.
+type stretch struct{ after, upTo customers.Ref }
+
+func (s stretch) of(alias string) sq.Sqlizer {
+	return sq.Expr(fmt.Sprintf(`(%[1]s.account_id, %[1]s.customer_id) > (?, ?) and (%[1]s.account_id, %[1]s.customer_id) <= (?, ?)`, alias),
+		s.after.Account, s.after.Customer, s.upTo.Account, s.upTo.Customer)
+}
+
+// amongAll does the same for every customer of a stretch, at once.
+func (e *evaluation) amongAll(ctx context.Context, s *state, g *generation, in stretch, told customers.Ref) (move, error) {
+	cond, err := Compile(g.rule, e.env, nil)
+	if err != nil {
+		return move{}, err
+	}
+	args := []any{in.of("c"), g.Ready, cond, g.ID, in.of("m"), g.ID, e.tick.At, s.before(g), in.of("o")}
+	m, err := e.change(ctx, s.Name, sq.Expr(`
+		with is_in as materialized (
+			select c.account_id, c.customer_id from dunlin.customers c
+			where ? and c.account_id = any(?) and (?)),
+		gone as (
+			delete from dunlin.members m
+			where m.generation = ? and ?
+			  and not exists (select from is_in n where n.account_id = m.account_id and n.customer_id = m.customer_id)
+			returning account_id, customer_id),
+		come as (
+			insert into dunlin.members (account_id, customer_id, generation, joined_at)
+			select n.account_id, n.customer_id, ?, coalesce(o.joined_at, ?::timestamptz)
+			from is_in n
+			left join dunlin.members o on o.generation = ? and o.account_id = n.account_id and o.customer_id = n.customer_id and ?
+			on conflict do nothing
+			returning account_id, customer_id),
+		`+loggedSQL, append(args, e.logArgs(s.Name, g.ID, told)...)...))
+	g.Members += m.joined - m.left
+	return m, err
+}
+
+// between compares the list in force with the one before it, and changes
+// neither.
+func (e *evaluation) between(ctx context.Context, s *state, in stretch) (move, error) {
+	args := []any{s.live.ID, in.of("n"), s.replaced, s.replaced, in.of("o"), s.live.ID}
+	return e.change(ctx, s.Name, sq.Expr(`
+		with come as (
+			select n.account_id, n.customer_id from dunlin.members n
+			where n.generation = ? and ? and not exists (
+				select from dunlin.members o where o.generation = ? and o.account_id = n.account_id and o.customer_id = n.customer_id)),
+		gone as (
+			select o.account_id, o.customer_id from dunlin.members o
+			where o.generation = ? and ? and not exists (
+				select from dunlin.members n where n.generation = ? and n.account_id = o.account_id and n.customer_id = o.customer_id)),
+		`+loggedSQL, append(args, e.logArgs(s.Name, 0, beyond)...)...))
+}
+
+// loggedSQL ends a statement that has made come and gone: it logs them, keeps
+// count, and returns a move.
+const loggedSQL = `
+		args (segment, generation, tick_id, at, told_account, told_customer, named) as (
+			values (?::text, ?::int, ?::bigint, ?::timestamptz, ?::int, ?::bigint, ?::boolean)),
+		moved as (
+			select account_id, customer_id, 'join' as change from come
+			union all
+			select account_id, customer_id, 'leave' from gone),
+		logged as (
+			insert into dunlin.membership_log (account_id, customer_id, segment, tick_id, change, at)
+			select x.account_id, x.customer_id, args.segment, args.tick_id, x.change, args.at
+			from moved x cross join args
+			where (x.account_id, x.customer_id) <= (args.told_account, args.told_customer)
+			on conflict (account_id, customer_id, segment, tick_id) do update set change = excluded.change
+			returning change),
+		counts as (
+			select (select count(*) from come) as joined, (select count(*) from gone) as gone,
+			       (select count(*) from logged where change = 'join') as told_joined, (select count(*) from logged where change = 'leave') as told_left),
+		counted as (
+			update dunlin.generations g set members = g.members + counts.joined - counts.gone
+			from counts, args where g.generation = args.generation and counts.joined <> counts.gone)
+		select counts.*,
+		       case when named then (select coalesce(array_agg(account_id), '{}') from moved) end,
+		       case when named then (select coalesce(array_agg(customer_id), '{}') from moved) end
+		from counts, args`
+
+// logArgs are those of loggedSQL.
+func (e *evaluation) logArgs(segment string, generation int, told customers.Ref) []any {
+	return []any{segment, generation, e.tick.ID, e.tick.At, told.Account, told.Customer, e.parents[segment]}
+}
+
+// change runs a statement that ends in loggedSQL, and adds up what it told.
+func (e *evaluation) change(ctx context.Context, segment string, query sq.Sqlizer) (m move, err error) {
+	sql, args, err := query.ToSql()
+	if err != nil {
+		return m, fmt.Errorf("compile: %w", err)
+	}
+	if sql, err = sq.Dollar.ReplacePlaceholders(sql); err != nil {
+		return m, fmt.Errorf("compile: %w", err)
+	}
+	var accounts []int
+	var ids []int64
+	// Planned each time: a plan that was cached while the tables were small would
+	// read them whole.
+	err = e.tx.QueryRow(ctx, sql, append([]any{pgx.QueryExecModeCacheDescribe}, args...)...).
+		Scan(&m.joined, &m.left, &m.toldJoined, &m.toldLeft, &accounts, &ids)
+	if err != nil {
+		return m, fmt.Errorf("write members: %w", err)
+	}
+	for i := range ids {
+		m.refs = append(m.refs, customers.Ref{Account: accounts[i], Customer: ids[i]})
+	}
+	e.tick.Joined, e.tick.Left = e.tick.Joined+m.toldJoined, e.tick.Left+m.toldLeft
+	if n := m.toldJoined + m.toldLeft; n > 0 {
+		e.tick.Moved[segment] += n
+	}
+	return m, nil
+}
+
+// Columns are customers as two arrays, for unnest.
+func Columns(refs []customers.Ref) (accounts []int, ids []int64) {
+	accounts, ids = make([]int, len(refs)), make([]int64, len(refs))
+	for i, r := range refs {
+		accounts[i], ids[i] = r.Account, r.Customer
+	}
+	return accounts, ids
+}
+
+// compare orders customers by their keys.
+func compare(a, b customers.Ref) int {
+	return cmp.Or(cmp.Compare(a.Account, b.Account), cmp.Compare(a.Customer, b.Customer))
+}

@@ -1,0 +1,99 @@
+package segments
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/dunlin/dunlin/workspace"
+)
+
+// usual is how many members a segment had at an instant, to compare with.
+type usual struct {
+	members int64
+	at      time.Time // zero: not known
+}
+
+// usualFor is for how long a number of members is what a change is compared
+// with: what takes longer is growth, not a jump.
+const usualFor = time.Hour
+
+// watch makes a segment's campaigns wait when it suddenly empties or balloons
+// and nobody has changed it: more often than not the data is wrong, and messages
+// cannot be taken back (no-surprise-blast). Membership itself stays exact.
+func (e *evaluation) watch(ctx context.Context, s *state, before int64, expected bool) error {
+	was, waits := s.usual, s.Waits
+	now := s.members()
+	switch {
+	case expected || was.at.IsZero():
+		s.usual = usual{now, e.tick.At}
+	case e.tick.At.Sub(was.at) >= usualFor:
+		if now == before {
+			// Nothing moved: as long as that is so, the old number is as good.
+			return e.settleWaits(ctx, s, was, waits)
+		}
+		s.usual = usual{before, e.tick.At}
+	}
+	if s.Waits == "" && Unusual(e.settings, s.usual.members, now) {
+		s.Waits = fmt.Sprintf("%d members became %d at %s, and the segment was not edited",
+			s.usual.members, now, e.tick.At.In(e.settings.Zone).Format("2006-01-02 15:04"))
+		e.logger.Error("unusual change; its campaigns wait", "segment", s.Name, "members_before", s.usual.members, "members", now)
+	}
+	return e.settleWaits(ctx, s, was, waits)
+}
+
+func (e *evaluation) settleWaits(ctx context.Context, s *state, was usual, waits string) error {
+	if s.usual == was && s.Waits == waits && !s.accepted {
+		return nil
+	}
+	_, err := e.tx.Exec(ctx, `
+		update dunlin.segments set usual = $2, usual_at = $3, waits = nullif($4, ''), accepted = false where name = $1`,
+		s.Name, s.usual.members, s.usual.at, s.Waits)
+	if err != nil {
+		return fmt.Errorf("record what is usual: %w", err)
+	}
+	return nil
+}
+
+// Unusual says whether a change of a segment's size is out of the workspace's
+// band: by more customers, and by more of its members, than the settings say.
+func Unusual(s workspace.Settings, before, after int64) bool {
+	change := max(after-before, before-after)
+	return change > s.UnusualCustomers && change*100 > before*s.UnusualShare
+}
+
+// Waiting returns the segments whose campaigns wait.
+func Waiting(ctx context.Context, q workspace.Querier) (map[string]bool, error) {
+	rows, err := q.Query(ctx, `select name from dunlin.segments where waits is not null`)
+	if err != nil {
+		return nil, fmt.Errorf("look for segments that wait: %w", err)
+	}
+	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	waiting := map[string]bool{}
+	for _, n := range names {
+		waiting[n] = true
+	}
+	return waiting, err
+}
+
+// Accept ends the wait of a segment's campaigns after an unusual change: with
+// the next tick they follow its members as they are.
+func Accept(ctx context.Context, tx pgx.Tx, name string) error {
+	var waits string
+	err := tx.QueryRow(ctx, `select coalesce(waits, '') from dunlin.segments where name = $1 for update`, name).Scan(&waits)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return fmt.Errorf("segment %q: %w", name, workspace.ErrNotFound)
+	case err != nil:
+		return fmt.Errorf("accept the change of segment %q: %w", name, err)
+	case waits == "":
+		return fmt.Errorf("segment %q does not wait for anybody", name)
+	}
+	if _, err := tx.Exec(ctx, `update dunlin.segments set waits = null, accepted = true where name = $1`, name); err != nil {
+		return fmt.Errorf("accept the change of segment %q: %w", name, err)
+	}
+	return nil
+}
