@@ -6,7 +6,7 @@ PKG     ?= ./...
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test check fmt vet lint bench clean
+.PHONY: help demo build test check fmt vet lint bench soak clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1#\2/p' $(MAKEFILE_LIST) | awk -F '#' '{ printf "%-14s %s\n", $$1, $$2 }'
@@ -41,9 +41,19 @@ lint: ## tools/lint: staticcheck, errcheck and our own, at the versions that too
 	@go build -C tools -o ../bin/lint ./lint
 	./bin/lint $(PKG)
 
-bench: ## benchmarks; PKG=./internal/pgdev BENCH=Start
+# With neither PKG nor BENCH it is the product's figures, at the sizes that
+# cmd/dunlin/bench_test.go names: BENCH_SMALL, BENCH_LARGE, BENCH_JOIN …
+bench: ## the figures, into docs/benchmarks.md; or others: PKG=./internal/pgdev BENCH=Start
 	@$(SETUP) go postgres
-	go test -run '^$$' -bench '$(or $(BENCH),.)' -benchmem $(TESTFLAGS) $(PKG)
+ifeq ($(origin PKG)$(BENCH),file)
+	go test -run '^$$' -bench '^BenchmarkFigures$$' -benchtime 1x -timeout 0 $(TESTFLAGS) ./cmd/dunlin
+else
+	go test -run '^$$' -bench '$(or $(BENCH),.)' $(if $(BENCH),,-skip '^BenchmarkFigures$$') -benchmem $(TESTFLAGS) $(PKG)
+endif
+
+soak: ## rules and ticks against their references, on and on: SOAK=10m for each of the two
+	@$(SETUP) go postgres
+	go test -count=1 -timeout 24h -v -run 'TestCompile_AgreesWithEval|TestHistory_soak' ./segments -soak $(or $(SOAK),10m)
 
 clean: ## remove what was built
 	@rm -rf bin

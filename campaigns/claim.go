@@ -194,7 +194,14 @@ func (s *Store) situation(ctx context.Context, tx pgx.Tx, key Key, now time.Time
 	}
 	x.Condition = true
 	if step.If != nil {
-		if x.Condition, err = segments.Holds(ctx, tx, step.If, nil, env, ref); err != nil {
+		parents, err := segments.ParentsOf(ctx, tx, step.If, settings.Currency)
+		if errors.Is(err, workspace.ErrNotFound) {
+			return x, true, unreadable{fmt.Errorf("if of step %q: %w", step.Name, err)}
+		}
+		if err != nil {
+			return x, false, err
+		}
+		if x.Condition, err = segments.Holds(ctx, tx, step.If, parents, env, ref); err != nil {
 			return x, false, err
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/dunlin/dunlin/customers"
+	"github.com/dunlin/dunlin/segments"
 	"github.com/dunlin/dunlin/segments/rule"
 	"github.com/dunlin/dunlin/workspace"
 )
@@ -15,8 +16,18 @@ import (
 // Known is what a definition may refer to.
 type Known struct {
 	Segments []string
+	Plans    []string // at Stripe; nil: any
 	Settings workspace.Settings
 	Stored   bool // it was checked when it was stored; what it refers to is not checked again
+}
+
+// catalog is what rules may name: any segment in what was checked when it was
+// stored.
+func (k Known) catalog() rule.Catalog {
+	if k.Stored {
+		return segments.Known{}
+	}
+	return segments.Known{Names: append([]string{}, k.Segments...), Plans: k.Plans}
 }
 
 // defaultExpires is how long after its time a step is still worth doing.
@@ -122,7 +133,7 @@ func parseStep(m *workspace.Mapping, known Known) Step {
 	s := Step{Name: m.Text("name", true).Value, Expires: defaultExpires}
 	s.At = duration(m, "at", true)
 	if f := m.Text("if", false); f.Set {
-		r, err := rule.New(f.Value, customers.Attributes, known.Settings.Currency)
+		r, err := rule.New(f.Value, known.catalog(), known.Settings.Currency)
 		if err != nil {
 			for _, x := range f.RuleFaults(err) {
 				m.Add(x)

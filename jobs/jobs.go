@@ -59,6 +59,7 @@ type Config struct {
 	Links     *intercom.Links
 
 	Deliverers int           // deliveries under way at once. Zero means 20.
+	TickGap    time.Duration // between two ticks that changes ask for. Zero means 200 milliseconds, -1: none.
 	TickEvery  time.Duration // at least. Zero means 30 seconds, -1: only who asks ticks.
 	SweepEvery time.Duration // Zero means 30 seconds, -1: only who asks sweeps.
 	PollEvery  time.Duration // how soon a job is found whose notification was missed. Zero means 1 second.
@@ -77,6 +78,7 @@ func New(c Config) (*river.Client[pgx.Tx], error) {
 	if c.Failpoint == nil {
 		c.Failpoint = func(string) {}
 	}
+	c.TickGap = orDefault(c.TickGap, 200*time.Millisecond)
 	deliverers, poll := orDefault(c.Deliverers, 20), orDefault(c.PollEvery, time.Second)
 	poker, err := NewPoker(c.Pool)
 	if err != nil {

@@ -3,6 +3,7 @@ package jobs
 import (
 	"context"
 	"log/slog"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/riverqueue/river"
@@ -28,18 +29,30 @@ type tickWorker struct {
 	Config
 }
 
-// Work ticks, unless another tick has seen everything there is to see.
+// quiet is how old, in business time, the last tick is at least when nothing but
+// the clock asks for another.
+const quiet = time.Second
+
+// Work ticks, unless another tick has seen everything there is to see. Changes
+// that come one by one share a tick: it waits until the one before is TickGap
+// ago, and the pokes of all that came meanwhile find nothing to do.
 func (w *tickWorker) Work(ctx context.Context, _ *river.Job[TickArgs]) error {
 	last, err := segments.LastTick(ctx, w.Pool)
 	if err != nil {
 		return err
 	}
-	unfinished, err := segments.Unfinished(ctx, w.Pool)
+	work, err := segments.LookForWork(ctx, w.Pool)
 	if err != nil {
 		return err
 	}
-	if !unfinished && !w.Now().After(last) {
+	switch {
+	case work.Lists:
+	case !work.News && w.Now().Sub(last) < quiet:
 		return nil
+	case work.News && work.Since < w.TickGap:
+		if err := pause(ctx, w.TickGap-work.Since); err != nil {
+			return err
+		}
 	}
 	tick, err := w.Ticker.Tick(ctx)
 	if err != nil {
@@ -48,6 +61,17 @@ func (w *tickWorker) Work(ctx context.Context, _ *river.Job[TickArgs]) error {
 	w.Logger.Debug("ticked", slog.Int64("tick", tick.ID), slog.Time("at", tick.At),
 		slog.Int64("joined", tick.Joined), slog.Int64("left", tick.Left))
 	return nil
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // AfterTick is what follows from a tick, in its transaction: enrollments, their

@@ -37,6 +37,7 @@ alter table dunlin.segments
     add column usual_at      timestamptz,
     add column waits         text, -- an unusual change, until somebody accepts it: its campaigns wait
     add column accepted      boolean not null default false, -- since the last tick
+    add column expects_until timestamptz, -- an unusual change, accepted when it was applied: none after this
     add column audited_at    timestamptz,
     add column drift         bigint not null default 0, -- of the last audit
     drop column evaluated_as;

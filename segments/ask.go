@@ -3,11 +3,13 @@ package segments
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
 	sq "github.com/Masterminds/squirrel"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/dunlin/dunlin/customers"
 	"github.com/dunlin/dunlin/segments/rule"
@@ -31,7 +33,7 @@ type Asking struct {
 type TooDear struct{ Cost, Max float64 }
 
 func (e *TooDear) Error() string {
-	return fmt.Sprintf("the rule would take too long: Postgres expects a cost of %.0f, and %.0f is the limit; narrow it, for instance by a condition on an attribute beside the collections", e.Cost, e.Max)
+	return fmt.Sprintf("the rule would take too long to answer and was not run (Postgres reckons %.0f million, and %.0f is the limit); narrow it, for instance by a condition on an attribute beside the collections", e.Cost/1e6, e.Max/1e6)
 }
 
 // match selects, without columns, the customers for whom a rule is true.
@@ -41,7 +43,7 @@ func (a Asking) match(r *rule.Rule) (sq.SelectBuilder, error) {
 		return sq.SelectBuilder{}, err
 	}
 	return sq.Select().From("dunlin.customers c").
-		Where("c.account_id in (select account_id from dunlin.accounts where ready_at is not null)").
+		Where("c.account_id = any(array(select account_id from dunlin.accounts where ready_at is not null))").
 		Where(cond), nil
 }
 
@@ -131,8 +133,11 @@ func (a Asking) ask(ctx context.Context, query sq.Sqlizer, into ...any) error {
 	if most == 0 {
 		most = 50e6
 	}
-	return pgx.BeginTxFunc(ctx, a.DB, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, fmt.Sprintf(`set local statement_timeout = %d`, timeout.Milliseconds())); err != nil {
+	err = pgx.BeginTxFunc(ctx, a.DB, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, fmt.Sprintf(`set local statement_timeout = %d`, max(timeout.Milliseconds(), 1))); err != nil {
+			return err
+		}
+		if err := projected(ctx, tx); err != nil {
 			return err
 		}
 		if most > 0 {
@@ -142,6 +147,28 @@ func (a Asking) ask(ctx context.Context, query sq.Sqlizer, into ...any) error {
 		}
 		return tx.QueryRow(ctx, sql, append([]any{pgx.QueryExecModeCacheDescribe}, args...)...).Scan(into...)
 	})
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) && pg.Code == queryCanceled && ctx.Err() == nil {
+		return fmt.Errorf("the rule took longer than %s and was given up; narrow it, for instance by a condition on an attribute beside the collections", timeout)
+	}
+	return err
+}
+
+// projected refuses an answer while the customers of an account that segments
+// know of are projected again: half of them would seem to be gone.
+func projected(ctx context.Context, tx pgx.Tx) error {
+	var name string
+	err := tx.QueryRow(ctx, `
+		select a.name from dunlin.accounts a
+		where a.ready_at is null and exists (select from dunlin.generations g where a.account_id = any(g.accounts))
+		order by a.name limit 1`).Scan(&name)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return nil
+	case err != nil:
+		return err
+	}
+	return fmt.Errorf("the customers of account %q are being projected again, as after an upgrade; ask again when dunlin doctor says that it is done", name)
 }
 
 func affordable(ctx context.Context, tx pgx.Tx, sql string, args []any, most float64) error {

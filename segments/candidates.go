@@ -22,11 +22,12 @@ type news struct {
 // everything is what a new customer names.
 const everything = "*"
 
-// readNews consumes the news.
+// readNews consumes the news. That of accounts which are not ready tells nothing:
+// the lists are built anew when they are.
 func (e *evaluation) readNews(ctx context.Context) error {
 	rows, err := e.tx.Query(ctx, `
 		with news as (delete from dunlin.changed_customers returning account_id, customer_id, attributes)
-		select account_id, customer_id, attributes from news limit $1`, maxNews+1)
+		select account_id, customer_id, attributes from news where account_id = any($2) limit $1`, maxNews+1, e.ready)
 	if err != nil {
 		return fmt.Errorf("take the news: %w", err)
 	}

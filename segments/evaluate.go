@@ -32,7 +32,6 @@ type evaluation struct {
 	replaced  map[string]bool            // of parents: so many that they have no names
 	live      map[string]bool            // segments with a list in force
 	touched   map[*rule.Rule]touched     // found already
-	begun     []customers.Ref            // who may have begun another episode; nil: not looked for yet
 	audited   bool
 }
 
@@ -60,6 +59,9 @@ func (e *evaluation) run(ctx context.Context) error {
 			return fmt.Errorf("segment %q: %w", s.Name, err)
 		}
 		e.live[s.Name] = s.live != nil
+	}
+	if err := e.episodes(ctx); err != nil {
+		return err
 	}
 	return e.sweep(ctx)
 }
@@ -97,7 +99,7 @@ func (e *evaluation) parse(list []*state) {
 		known.Names = append(known.Names, s.Name)
 	}
 	for _, s := range list {
-		s.mended, s.Fault = s.Fault != "", ""
+		s.hadFault, s.Fault = s.Fault, ""
 		var err error
 		if s.rule, err = rule.New(s.Source, known, e.env.Currency); err != nil {
 			s.rule, s.Fault = nil, err.Error()
@@ -137,11 +139,15 @@ func (e *evaluation) segment(ctx context.Context, s *state) error {
 	if err := e.prepare(ctx, s); err != nil {
 		return err
 	}
-	// Nobody is in it before it is known who is in those that it names.
-	if why := e.whyBuild(s); why != "" && s.building == nil && e.parentsLive(s) {
-		if err := e.open(ctx, s, why); err != nil {
+	if why := e.whyBuild(s); why != "" && s.building == nil {
+		if p := e.parentToCome(s); p != "" {
+			s.Fault = fmt.Sprintf("it waits for segment %q, of which it is not known yet who is in it", p)
+		} else if err := e.open(ctx, s, why); err != nil {
 			return err
 		}
+	}
+	if err := e.recordFault(ctx, s); err != nil {
+		return err
 	}
 	before := s.members()
 	if s.building != nil {
@@ -157,12 +163,12 @@ func (e *evaluation) segment(ctx context.Context, s *state) error {
 			return err
 		}
 	}
-	for _, step := range []func(context.Context, *state) error{e.tell, e.episodes, e.auditOne} {
+	for _, step := range []func(context.Context, *state) error{e.tell, e.auditOne} {
 		if err := step(ctx, s); err != nil {
 			return err
 		}
 	}
-	return e.watch(ctx, s, before, s.flipped && expected[s.live.Why])
+	return e.watch(ctx, s, before)
 }
 
 // prepare settles what was decided about the segment since the last tick.
@@ -170,11 +176,6 @@ func (e *evaluation) prepare(ctx context.Context, s *state) error {
 	if s.accepted {
 		e.tick.Whole[s.Name] = true
 		s.Waits, s.usual = "", usual{}
-	}
-	if s.mended {
-		if _, err := e.tx.Exec(ctx, `update dunlin.segments set fault = null where name = $1`, s.Name); err != nil {
-			return fmt.Errorf("clear the fault: %w", err)
-		}
 	}
 	for _, g := range []*generation{s.live, s.building} {
 		if g == nil || g.Version == s.Version || g.Source != s.Source {
@@ -209,8 +210,8 @@ const (
 	whyFault    = "its rule did not check"
 )
 
-// expected are the reasons after which a list may be of any size: somebody was
-// shown who would enter and leave, or nobody is told of it yet.
+// expected are the reasons after which a list may be of any size: apply has shown
+// somebody who would enter and leave, or nobody was in it yet.
 var expected = map[string]bool{whyNew: true, whyEdited: true, whySettings: true}
 
 // whyBuild says why the segment needs another list than the one in force; empty
@@ -303,8 +304,8 @@ func (e *evaluation) keepUp(ctx context.Context, s *state) error {
 // fault keeps the members of a segment whose rule does not check, and says why.
 func (e *evaluation) fault(ctx context.Context, s *state) error {
 	e.logger.Error("segment not evaluated", "segment", s.Name, "version", s.Version, "error", s.Fault)
-	if _, err := e.tx.Exec(ctx, `update dunlin.segments set fault = $2 where name = $1`, s.Name, s.Fault); err != nil {
-		return fmt.Errorf("record the fault: %w", err)
+	if err := e.recordFault(ctx, s); err != nil {
+		return err
 	}
 	for _, g := range []*generation{s.live, s.building} {
 		if g == nil {
@@ -317,13 +318,24 @@ func (e *evaluation) fault(ctx context.Context, s *state) error {
 	return nil
 }
 
-// parentsLive says whether every segment that the rule names has members, or
-// nobody, for sure.
-func (e *evaluation) parentsLive(s *state) bool {
+func (e *evaluation) recordFault(ctx context.Context, s *state) error {
+	if s.Fault == s.hadFault {
+		return nil
+	}
+	if _, err := e.tx.Exec(ctx, `update dunlin.segments set fault = nullif($2, '') where name = $1`, s.Name, s.Fault); err != nil {
+		return fmt.Errorf("record the fault: %w", err)
+	}
+	return nil
+}
+
+// parentToCome returns a segment that the rule names and that has no list yet;
+// empty when there is none. Nobody is in a segment before it is known who is in
+// those that it names.
+func (e *evaluation) parentToCome(s *state) string {
 	for _, p := range s.rule.Segments() {
 		if !e.live[p] {
-			return false
+			return p
 		}
 	}
-	return true
+	return ""
 }

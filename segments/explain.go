@@ -10,6 +10,7 @@ import (
 
 	"github.com/dunlin/dunlin/customers"
 	"github.com/dunlin/dunlin/segments/rule"
+	"github.com/dunlin/dunlin/workspace"
 )
 
 // foresight is how far ahead an Answer looks for a change that time alone brings.
@@ -25,18 +26,22 @@ type Answer struct {
 	Since    *time.Time      `json:"since"`  // null for no member
 	Changes  *time.Time      `json:"changes"`
 	Rule     *rule.Explained `json:"rule"`
+	Evaluate string          `json:"evaluate,omitempty"` // the segment's schedule
 }
 
 // Explain asks the reference evaluator about one customer at this moment. Changes
 // is when time alone, with the customer as it is, first gives the rule another
 // answer, or a segment that it names; nil when it does not within two years.
 func (a Asking) Explain(ctx context.Context, q customers.Querier, s Segment, ref customers.Ref) (Answer, error) {
+	if name := a.parents().missing(s.Rule); name != "" {
+		return Answer{}, fmt.Errorf("the rule names segment %q, whose own rule cannot be evaluated: %w", name, workspace.ErrNotFound)
+	}
 	whole, err := customers.LoadCustomer(ctx, q, ref)
 	if err != nil {
 		return Answer{}, err
 	}
 	who := asked{whole, a.parents(), a.Env}
-	out := Answer{Segment: s.Name, Customer: whole.StripeID, At: a.Env.Now.UTC(), True: s.Rule.Eval(who, a.Env), Rule: s.Rule.Explain(who, a.Env)}
+	out := Answer{Segment: s.Name, Customer: whole.StripeID, At: a.Env.Now.UTC(), True: s.Rule.Eval(who, a.Env), Rule: s.Rule.Explain(who, a.Env), Evaluate: s.Evaluate}
 	until := a.Env.Now.Add(foresight)
 	if at, ok := who.nextChange(s.Rule, until); ok {
 		out.Changes = &at
@@ -65,20 +70,34 @@ type asked struct {
 
 // InSegment evaluates the rule of another segment.
 func (a asked) InSegment(name string) bool {
-	r := a.parents[name]
-	return r != nil && r.Eval(a, a.env)
+	return a.parents[name].Eval(a, a.env)
 }
 
-// nextChange looks at the rule and at those of the segments it names.
+// nextChange goes from one instant at which the rule, or that of a segment it
+// names, has another answer to the next, until the rule itself has.
 func (a asked) nextChange(r *rule.Rule, until time.Time) (at time.Time, ok bool) {
+	answer := r.Eval(a, a.env)
+	for range maxSteps {
+		if at, ok = a.nextStep(r, until); !ok {
+			return at, false
+		}
+		if a.env.Now = at; r.Eval(a, a.env) != answer {
+			return at, true
+		}
+	}
+	return time.Time{}, false
+}
+
+// maxSteps bounds how many changes of other segments are looked at.
+const maxSteps = 10_000
+
+func (a asked) nextStep(r *rule.Rule, until time.Time) (at time.Time, ok bool) {
 	if at, ok = r.NextChange(a, a.env, until); ok {
 		until = at
 	}
 	for _, p := range r.Segments() {
-		if parent := a.parents[p]; parent != nil {
-			if sooner, found := a.nextChange(parent, until); found {
-				at, until, ok = sooner, sooner, true
-			}
+		if sooner, found := a.nextStep(a.parents[p], until); found {
+			at, until, ok = sooner, sooner, true
 		}
 	}
 	return at, ok

@@ -42,9 +42,10 @@ type state struct {
 	replaced int           // the generation before live, while told is not beyond; 0: none
 	told     customers.Ref // up to this customer joins and leaves have been told
 	usual    usual
-	accepted bool // an unusual change, since the last tick
-	flipped  bool // in this tick
-	mended   bool // the rule checks again, which at the last tick it did not
+	accepted bool      // an unusual change, since the last tick
+	expects  time.Time // one, accepted when it was applied
+	flipped  bool      // in this tick
+	hadFault string    // at the last tick
 }
 
 // before is the list that g is to replace; 0 when there is none.
@@ -68,7 +69,7 @@ func states(ctx context.Context, tx pgx.Tx) ([]*state, error) {
 	rows, err := tx.Query(ctx, `
 		select `+storedSQL+`,
 		       coalesce(s.replaced, 0), coalesce(s.told_account, $1), coalesce(s.told_customer, $2),
-		       coalesce(s.usual, 0), coalesce(s.usual_at, 'epoch'), s.accepted
+		       coalesce(s.usual, 0), coalesce(s.usual_at, '0001-01-01Z'), s.accepted, coalesce(s.expects_until, '0001-01-01Z')
 		`+storedFrom+` order by s.name`, beyond.Account, beyond.Customer)
 	if err != nil {
 		return nil, fmt.Errorf("load segments: %w", err)
@@ -76,7 +77,7 @@ func states(ctx context.Context, tx pgx.Tx) ([]*state, error) {
 	byName := map[string]*state{}
 	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (*state, error) {
 		s := &state{}
-		err := row.Scan(append(s.Stored.targets(), &s.replaced, &s.told.Account, &s.told.Customer, &s.usual.members, &s.usual.at, &s.accepted)...)
+		err := row.Scan(append(s.Stored.targets(), &s.replaced, &s.told.Account, &s.told.Customer, &s.usual.members, &s.usual.at, &s.accepted, &s.expects)...)
 		byName[s.Name] = s
 		return s, err
 	})
@@ -227,7 +228,7 @@ func (e *evaluation) flip(ctx context.Context, s *state) error {
 	_, err := e.tx.Exec(ctx, `
 		with live as (update dunlin.generations set state = 'live' where generation = $2)
 		update dunlin.segments set generation = $2, replaced = nullif($3, 0), told_account = 0, told_customer = 0,
-		       evaluated_at = $4, audited_at = $4, drift = 0, fault = null
+		       evaluated_at = $4, audited_at = $4, drift = 0
 		where name = $1`, s.Name, s.live.ID, s.replaced, e.tick.At)
 	if err != nil {
 		return fmt.Errorf("put a list in force: %w", err)

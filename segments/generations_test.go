@@ -558,9 +558,9 @@ func TestParents_builtAnewWhileChildIsBuilt(t *testing.T) {
 	f.edit("a-parent", "delinquent")
 	f.settle()
 	f.chunk = 4
-	f.edit("a-parent", "plan = 'Pro'")
 	f.edit("child", "in segment 'a-parent'")
-	f.chunk = 5
+	f.next()
+	f.edit("a-parent", "plan = 'Pro'")
 	for n := 0; n < 40 && f.next().More; n++ {
 	}
 	f.tidy()
@@ -664,6 +664,31 @@ func TestRehearse_buildsWhole(t *testing.T) {
 	}
 	f.settle()
 	same(t, "and the ticks", len(strings.Fields(f.log("owing")+" "+f.log("fine"))), 40)
+}
+
+// TestTick_besideEditsInAnotherOrder holds that a tick which waits for somebody
+// who stores a definition, and who then waits for the tick, begins again.
+func TestTick_besideEditsInAnotherOrder(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.crowd(4, "delinquent", "n % 2 = 0")
+	f.edit("a", "delinquent")
+	f.edit("b", "delinquent")
+	ctx := context.WithoutCancel(t.Context())
+	done := make(chan error, 1)
+	err := pgx.BeginFunc(ctx, f.pool, func(tx pgx.Tx) error {
+		if _, err := segments.Save(ctx, tx, f.parse("b", "not delinquent"), monday); err != nil {
+			return err
+		}
+		go func() { _, err := f.ticker().Tick(ctx); done <- err }()
+		for f.count(`select count(*) from pg_locks where not granted and pid in (select pid from pg_stat_activity where datname = current_database())`) == 0 {
+		}
+		_, err := segments.Save(ctx, tx, f.parse("a", "not delinquent"), monday)
+		return err
+	})
+	if tickErr := <-done; err != nil || tickErr != nil {
+		t.Errorf("storing b and then a beside a tick\n got %v, and the tick %v\nwant neither to fail", err, tickErr)
+	}
 }
 
 // TestCycle_isAFault holds that segments that come back to themselves keep their

@@ -36,7 +36,13 @@ func (e *evaluation) amongRefs(ctx context.Context, s *state, g *generation, ref
 		return move{}, err
 	}
 	accounts, ids := Columns(refs)
-	args := []any{g.ID, g.Ready, cond, accounts, ids, g.ID, s.before(g), e.tick.At}
+	joined := sq.Expr(`?::timestamptz`, e.tick.At)
+	if before := s.before(g); before != 0 {
+		joined = sq.Expr(`coalesce((
+			       select o.joined_at from dunlin.members o
+			       where o.account_id = x.account_id and o.customer_id = x.customer_id and o.generation = ?), ?::timestamptz)`, before, e.tick.At)
+	}
+	args := []any{g.ID, g.Ready, cond, accounts, ids, g.ID, joined}
 	m, err := e.change(ctx, s.Name, sq.Expr(`
 		with seen as materialized (
 			select w.account_id, w.customer_id,
@@ -50,10 +56,7 @@ func (e *evaluation) amongRefs(ctx context.Context, s *state, g *generation, ref
 			returning account_id, customer_id),
 		come as (
 			insert into dunlin.members (account_id, customer_id, generation, joined_at)
-			select x.account_id, x.customer_id, ?, coalesce((
-			       select o.joined_at from dunlin.members o
-			       where o.account_id = x.account_id and o.customer_id = x.customer_id and o.generation = ?), ?::timestamptz)
-			from seen x where was is null and is_in
+			select x.account_id, x.customer_id, ?, ? from seen x where was is null and is_in
 			returning account_id, customer_id),
 		`+loggedSQL, append(args, e.logArgs(s.Name, g.ID, told)...)...))
 	g.Members += m.joined - m.left
@@ -74,7 +77,14 @@ func (e *evaluation) amongAll(ctx context.Context, s *state, g *generation, in s
 	if err != nil {
 		return move{}, err
 	}
-	args := []any{in.of("c"), g.Ready, cond, g.ID, in.of("m"), g.ID, e.tick.At, s.before(g), in.of("o")}
+	joined, before := sq.Expr(`?::timestamptz from is_in n`, e.tick.At), s.before(g)
+	if before != 0 {
+		joined = sq.Expr(`coalesce(o.joined_at, ?::timestamptz)
+			from is_in n
+			left join dunlin.members o on o.generation = ? and o.account_id = n.account_id and o.customer_id = n.customer_id and ?`,
+			e.tick.At, before, in.of("o"))
+	}
+	args := []any{in.of("c"), g.Ready, cond, g.ID, in.of("m"), g.ID, joined}
 	m, err := e.change(ctx, s.Name, sq.Expr(`
 		with is_in as materialized (
 			select c.account_id, c.customer_id from dunlin.customers c
@@ -86,9 +96,7 @@ func (e *evaluation) amongAll(ctx context.Context, s *state, g *generation, in s
 			returning account_id, customer_id),
 		come as (
 			insert into dunlin.members (account_id, customer_id, generation, joined_at)
-			select n.account_id, n.customer_id, ?, coalesce(o.joined_at, ?::timestamptz)
-			from is_in n
-			left join dunlin.members o on o.generation = ? and o.account_id = n.account_id and o.customer_id = n.customer_id and ?
+			select n.account_id, n.customer_id, ?, ?
 			on conflict do nothing
 			returning account_id, customer_id),
 		`+loggedSQL, append(args, e.logArgs(s.Name, g.ID, told)...)...))

@@ -99,16 +99,31 @@ func Load(ctx context.Context, q customers.Querier, name, currency string) (Segm
 	if err != nil {
 		return s, fmt.Errorf("load segment %q: %w", name, err)
 	}
-	if s.Rule, err = rule.New(source, Known{}, currency); err != nil || len(s.Rule.Segments()) == 0 {
+	if s.Rule, err = rule.New(source, Known{}, currency); err != nil {
 		return s, err
 	}
-	if _, s.Parents, err = LoadKnown(ctx, q, currency); err != nil {
-		return s, err
-	}
-	if name := s.Parents.missing(s.Rule); name != "" {
-		err = fmt.Errorf("the rule of segment %q depends on segment %q, whose rule cannot be evaluated: %w", s.Name, name, workspace.ErrNotFound)
+	s.Parents, err = ParentsOf(ctx, q, s.Rule, currency)
+	if err != nil {
+		err = fmt.Errorf("segment %q: %w", s.Name, err)
 	}
 	return s, err
+}
+
+// ParentsOf returns the rules of the segments that a rule names; nil when it
+// names none. One that is not there, or does not check, is an error wrapping
+// [workspace.ErrNotFound].
+func ParentsOf(ctx context.Context, q customers.Querier, r *rule.Rule, currency string) (Parents, error) {
+	if len(r.Segments()) == 0 {
+		return nil, nil
+	}
+	_, parents, err := LoadKnown(ctx, q, currency)
+	if err != nil {
+		return nil, err
+	}
+	if name := parents.missing(r); name != "" {
+		return nil, fmt.Errorf("the rule names segment %q, whose own rule cannot be evaluated: %w", name, workspace.ErrNotFound)
+	}
+	return parents, nil
 }
 
 // LoadKnown returns what rules may name in this workspace, and the rules of the

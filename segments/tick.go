@@ -105,14 +105,41 @@ type request struct {
 func (t *Ticker) tick(ctx context.Context, r request) (Tick, error) {
 	for attempt := 1; ; attempt++ {
 		done, err := t.once(ctx, r)
-		var pg *pgconn.PgError
-		if errors.As(err, &pg) && pg.Code == "40001" && attempt < attempts {
+		if errors.Is(err, errRollback) {
+			err = nil
+		}
+		if lostRace(err) && attempt < attempts && pause(ctx, time.Duration(attempt)*5*time.Millisecond) == nil {
 			continue // with a newer snapshot
 		}
-		if err != nil && !errors.Is(err, errRollback) {
+		if err != nil {
 			return done, fmt.Errorf("tick: %w", err)
 		}
 		return done, nil
+	}
+}
+
+// lostRace says that somebody else changed a row that the tick wanted to write,
+// or that each waited for the other.
+func lostRace(err error) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && (pg.Code == serializationFailure || pg.Code == deadlockDetected)
+}
+
+// Postgres' codes, from appendix A of its manual.
+const (
+	serializationFailure = "40001"
+	deadlockDetected     = "40P01"
+	queryCanceled        = "57014"
+)
+
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 
@@ -197,16 +224,25 @@ func LastTick(ctx context.Context, q workspace.Querier) (time.Time, error) {
 	return *at, nil
 }
 
-// Unfinished reports whether a tick would find more to do than time alone
-// brings: news, or lists that are being built or told of.
-func Unfinished(ctx context.Context, q workspace.Querier) (bool, error) {
-	var more bool
+// Work is what a tick would find to do besides what time alone brings.
+type Work struct {
+	News  bool // of customers
+	Lists bool // being built, told of or swept, or accepted
+
+	Since time.Duration // machine time since the last tick ended
+}
+
+// LookForWork reads it.
+func LookForWork(ctx context.Context, q workspace.Querier) (Work, error) {
+	var w Work
 	err := q.QueryRow(ctx, `
-		select exists (select from dunlin.changed_customers)
-		    or exists (select from dunlin.generations where state <> 'live')
-		    or exists (select from dunlin.segments where told_customer is not null or accepted)`).Scan(&more)
+		select exists (select from dunlin.changed_customers),
+		       exists (select from dunlin.generations where state <> 'live')
+		           or exists (select from dunlin.segments where told_customer is not null or accepted),
+		       coalesce((select clock_timestamp() - finished_at from dunlin.ticks order by tick_id desc limit 1), interval '1 hour')`).
+		Scan(&w.News, &w.Lists, &w.Since)
 	if err != nil {
-		return false, fmt.Errorf("look for unfinished lists: %w", err)
+		return w, fmt.Errorf("look for work: %w", err)
 	}
-	return more, nil
+	return w, nil
 }

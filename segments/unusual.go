@@ -24,11 +24,13 @@ const usualFor = time.Hour
 // watch makes a segment's campaigns wait when it suddenly empties or balloons
 // and nobody has changed it: more often than not the data is wrong, and messages
 // cannot be taken back (no-surprise-blast). Membership itself stays exact.
-func (e *evaluation) watch(ctx context.Context, s *state, before int64, expected bool) error {
+func (e *evaluation) watch(ctx context.Context, s *state, before int64) error {
 	was, waits := s.usual, s.Waits
 	now := s.members()
 	switch {
-	case expected || was.at.IsZero():
+	case s.flipped && expected[s.live.Why]:
+		s.usual = usual{now, e.tick.At}
+	case was.at.IsZero():
 		s.usual = usual{now, e.tick.At}
 	case e.tick.At.Sub(was.at) >= usualFor:
 		if now == before {
@@ -37,7 +39,14 @@ func (e *evaluation) watch(ctx context.Context, s *state, before int64, expected
 		}
 		s.usual = usual{before, e.tick.At}
 	}
-	if s.Waits == "" && Unusual(e.settings, s.usual.members, now) {
+	jumped := Unusual(e.settings, s.usual.members, now)
+	if s.expects.After(e.tick.At) && (jumped || s.flipped) {
+		if s.Waits != "" {
+			s.Waits, e.tick.Whole[s.Name] = "", true
+		}
+		s.usual, s.expects, jumped = usual{now, e.tick.At}, time.Time{}, false
+	}
+	if s.Waits == "" && jumped {
 		s.Waits = fmt.Sprintf("%d members became %d at %s, and the segment was not edited",
 			s.usual.members, now, e.tick.At.In(e.settings.Zone).Format("2006-01-02 15:04"))
 		e.logger.Error("unusual change; its campaigns wait", "segment", s.Name, "members_before", s.usual.members, "members", now)
@@ -50,8 +59,8 @@ func (e *evaluation) settleWaits(ctx context.Context, s *state, was usual, waits
 		return nil
 	}
 	_, err := e.tx.Exec(ctx, `
-		update dunlin.segments set usual = $2, usual_at = $3, waits = nullif($4, ''), accepted = false where name = $1`,
-		s.Name, s.usual.members, s.usual.at, s.Waits)
+		update dunlin.segments set usual = $2, usual_at = $3, waits = nullif($4, ''), accepted = false, expects_until = nullif($5, '0001-01-01Z'::timestamptz) where name = $1`,
+		s.Name, s.usual.members, s.usual.at, s.Waits, s.expects)
 	if err != nil {
 		return fmt.Errorf("record what is usual: %w", err)
 	}
@@ -77,6 +86,18 @@ func Waiting(ctx context.Context, q workspace.Querier) (map[string]bool, error) 
 		waiting[n] = true
 	}
 	return waiting, err
+}
+
+// expectedFor is for how long an accepted change may take to come.
+const expectedFor = 24 * time.Hour
+
+// Expect says that the next change of a segment may be of any size: somebody has
+// seen who would enter and leave, and wants it.
+func Expect(ctx context.Context, tx pgx.Tx, name string, now time.Time) error {
+	if _, err := tx.Exec(ctx, `update dunlin.segments set expects_until = $2 where name = $1`, name, now.Add(expectedFor)); err != nil {
+		return fmt.Errorf("expect a change of segment %q: %w", name, err)
+	}
+	return nil
 }
 
 // Accept ends the wait of a segment's campaigns after an unusual change: with

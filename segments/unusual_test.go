@@ -107,8 +107,8 @@ func TestWatch_waits(t *testing.T) {
 			if err := f.accept("owing"); err != nil {
 				t.Fatal(err)
 			}
-			if more, err := segments.Unfinished(t.Context(), f.pool); err != nil || !more {
-				t.Errorf("accepted, which a tick has to follow\n got %v (%v)", more, err)
+			if work, err := segments.LookForWork(t.Context(), f.pool); err != nil || !work.Lists {
+				t.Errorf("accepted, which a tick has to follow\n got %v (%v)", work, err)
 			}
 			tick := f.next()
 			same(t, "accepted", []any{tick.Whole, f.waiting(), f.stored("owing").Waits}, []any{map[string]bool{"owing": true}, "map[]", ""})

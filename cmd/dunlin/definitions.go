@@ -41,6 +41,7 @@ func (c applyCmd) Run(ctx context.Context, a *app) error {
 		if err := set.refuseUnusual(ctx, db.Pool, c.Accept); err != nil {
 			return err
 		}
+		set.accepted = c.Accept
 		changes, err := set.apply(ctx, db.Pool, time.Now())
 		if err != nil {
 			return err
@@ -113,8 +114,12 @@ type definitionSet struct {
 	settings  workspace.Settings // those of the set, else those in force
 	segments  []segments.Segment
 	parents   segments.Parents // the rules of the set, else those in force
-	campaigns []workspace.Document
-	parsed    []campaigns.Definition
+	plans     []string         // at Stripe
+
+	accepted   []string // segments whose unusual change is meant
+	meansOther bool     // the set changes the zone or the currency
+	campaigns  []workspace.Document
+	parsed     []campaigns.Definition
 }
 
 // read reads and checks a set against itself and what is in force.
@@ -152,6 +157,7 @@ func checkDefinitions(ctx context.Context, q workspace.Querier, docs []workspace
 			s, f := workspace.ParseSettings(d)
 			faults = append(faults, f...)
 			set.workspace, set.settings = &d, s
+			set.meansOther = settings.Version > 0 && (s.Zone.String() != settings.Zone.String() || s.Currency != settings.Currency)
 		}
 	}
 	more, err := set.readSegments(ctx, q, docs)
@@ -159,7 +165,7 @@ func checkDefinitions(ctx context.Context, q workspace.Querier, docs []workspace
 		return definitionSet{}, err
 	}
 	faults = append(faults, more...)
-	known := campaigns.Known{Settings: set.settings, Segments: slices.Sorted(maps.Keys(set.parents))}
+	known := campaigns.Known{Settings: set.settings, Segments: slices.Sorted(maps.Keys(set.parents)), Plans: set.plans}
 	for _, d := range docs {
 		if d.Kind == "campaign" {
 			x, f := campaigns.Parse(d, known)
@@ -181,7 +187,7 @@ func (set *definitionSet) readSegments(ctx context.Context, q workspace.Querier,
 	if err != nil {
 		return nil, err
 	}
-	set.parents = parents
+	set.parents, set.plans = parents, known.Plans
 	for _, d := range docs {
 		if d.Kind == "segment" {
 			known.Names = append(known.Names, d.Name)
@@ -245,6 +251,11 @@ func (set definitionSet) apply(ctx context.Context, db interface {
 		for _, d := range set.campaigns {
 			stored, err := campaigns.Save(ctx, tx, d, now)
 			if err := note("campaign", d.Name, stored, err); err != nil {
+				return err
+			}
+		}
+		for _, name := range set.accepted {
+			if err := segments.Expect(ctx, tx, name, now); err != nil {
 				return err
 			}
 		}

@@ -121,7 +121,7 @@ func (c demoCmd) wire(ctx context.Context, d *demo) (*demo, error) {
 		},
 		// Virtual time stands still while there is work, so the demo itself asks
 		// for ticks, once everything of an instant has arrived.
-		TickEvery: -1, SweepEvery: -1, PollEvery: 100 * time.Millisecond,
+		TickGap: -1, TickEvery: -1, SweepEvery: -1, PollEvery: 100 * time.Millisecond,
 	})
 	if err != nil {
 		return nil, errors.Join(err, d.close(ctx))

@@ -121,7 +121,16 @@ func (p *product) examineStripe(ctx context.Context) ([]finding, error) {
 			return nil, err
 		}
 		if !ready {
-			found = append(found, finding{Topic: "stripe", What: "account " + s.Name() + " was never synced to the end: nobody is in a segment", Fix: "dunlin sync, or leave dunlin up running"})
+			what := "was never synced to the end: nobody is in a segment"
+			var again bool
+			err := p.Pool.QueryRow(ctx, `select exists (select from dunlin.generations where $1 = any(accounts))`, s.Account()).Scan(&again)
+			if err != nil {
+				return nil, fmt.Errorf("look at account %s: %w", s.Name(), err)
+			}
+			if again {
+				what = "is being projected again, as after an upgrade: until that is done nobody joins or leaves a segment"
+			}
+			found = append(found, finding{Topic: "stripe", What: "account " + s.Name() + " " + what, Fix: "dunlin sync, or leave dunlin up running"})
 			continue
 		}
 		var last *time.Time
@@ -160,6 +169,12 @@ func (p *product) examineSegments(ctx context.Context) ([]finding, error) {
 	for _, s := range list {
 		if s.Fault != "" {
 			found = append(found, finding{Topic: "segments", What: fmt.Sprintf("%s is not evaluated: %s", s.Name, s.Fault), Fix: "mend its rule and dunlin apply it"})
+		}
+		if s.Waits != "" {
+			found = append(found, finding{Topic: "segments", What: fmt.Sprintf("the campaigns of %s wait: %s", s.Name, s.Waits), Fix: "look at it, and if it is right, dunlin segments accept " + s.Name})
+		}
+		if s.Drift != 0 {
+			found = append(found, finding{Topic: "segments", What: fmt.Sprintf("the last audit of %s repaired %s: a bug of ours", s.Name, plural(s.Drift, "member")), Fix: "report it with the segment's rule"})
 		}
 	}
 	last, err := segments.LastTick(ctx, p.Pool)

@@ -71,7 +71,7 @@ func child() int {
 		var passed atomic.Int64
 		p, err := wire(ctx, wiring{
 			Pool: pool, Logger: slog.New(slog.DiscardHandler), Now: func() time.Time { return at }, Env: env,
-			Deliverers: workers, TickEvery: -1, SweepEvery: -1, PollEvery: 50 * time.Millisecond,
+			Deliverers: workers, TickGap: -1, TickEvery: -1, SweepEvery: -1, PollEvery: 50 * time.Millisecond,
 			Failpoint: func(passing string) {
 				if passing == name && passed.Add(1) == int64(n) {
 					_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)

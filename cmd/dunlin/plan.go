@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -52,7 +53,7 @@ func (set definitionSet) previews(ctx context.Context, pool *pgxpool.Pool) ([]pl
 	}
 	asking := segments.Asking{DB: pool, Env: segments.Env(set.settings, time.Now()), Parents: set.parents}
 	var out []plannedSegment
-	for _, s := range set.segments {
+	for _, s := range set.moved() {
 		c, err := asking.Preview(ctx, s)
 		if err != nil {
 			return nil, err
@@ -62,6 +63,27 @@ func (set definitionSet) previews(ctx context.Context, pool *pgxpool.Pool) ([]pl
 		out = append(out, p)
 	}
 	return out, nil
+}
+
+// moved are the segments that may get other members: those of the set, those
+// that name one of them, and all when what rules mean by a day or a bare number
+// changes.
+func (set definitionSet) moved() []segments.Segment {
+	out := slices.Clone(set.segments)
+	moves := map[string]bool{}
+	for _, s := range out {
+		moves[s.Name] = true
+	}
+	var names func(name string) bool // whether its members follow from one that moves
+	names = func(name string) bool {
+		return slices.ContainsFunc(set.parents.Names(name), func(p string) bool { return moves[p] || names(p) })
+	}
+	for _, name := range slices.Sorted(maps.Keys(set.parents)) {
+		if r := set.parents[name]; r != nil && !moves[name] && (set.meansOther || names(name)) {
+			out = append(out, segments.Segment{Name: name, Rule: r})
+		}
+	}
+	return out
 }
 
 // plan shows what apply would store, and what the next ticks would then do.

@@ -64,7 +64,10 @@ func (a *app) showAnswer(x segments.Answer, account string, zone *time.Location)
 		in = "is in " + x.Segment + " since " + when(x.Since, zone)
 	}
 	fmt.Fprintf(a.out, "%s (account %s) %s.\n", x.Customer, account, in)
-	if x.True != x.Member {
+	switch {
+	case x.True != x.Member && x.Evaluate != "":
+		fmt.Fprintf(a.out, "At this moment its rule is %t; it is evaluated %s.\n", x.True, x.Evaluate)
+	case x.True != x.Member:
 		fmt.Fprintf(a.out, "At this moment its rule is %t; the next tick sees to it.\n", x.True)
 	}
 	fmt.Fprintf(a.out, "\n%s\n", x.Rule)

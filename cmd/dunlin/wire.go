@@ -27,9 +27,9 @@ type wiring struct {
 	Now    workspace.Clock
 	Env    environment
 
-	Deliverers                       int
-	TickEvery, SweepEvery, PollEvery time.Duration
-	Failpoint                        func(string)
+	Deliverers                                int
+	TickGap, TickEvery, SweepEvery, PollEvery time.Duration
+	Failpoint                                 func(string)
 }
 
 // product is everything, wired and not yet started.
@@ -71,7 +71,7 @@ func wire(ctx context.Context, w wiring) (*product, error) {
 	p.jobs, err = jobs.New(jobs.Config{
 		Pool: w.Pool, Logger: w.Logger, Now: w.Now, Stripe: p.stripe, Ticker: p.ticker, Campaigns: p.campaigns,
 		Intercom: p.intercom, Links: p.links, Deliverers: w.Deliverers,
-		TickEvery: w.TickEvery, SweepEvery: w.SweepEvery, PollEvery: w.PollEvery, Failpoint: w.Failpoint,
+		TickGap: w.TickGap, TickEvery: w.TickEvery, SweepEvery: w.SweepEvery, PollEvery: w.PollEvery, Failpoint: w.Failpoint,
 	})
 	if err != nil {
 		return nil, err
