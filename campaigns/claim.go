@@ -189,19 +189,21 @@ func (s *Store) situation(ctx context.Context, tx pgx.Tx, key Key, now time.Time
 		return x, false, err
 	}
 	x.SegmentWaits = segment.Waits != ""
-	if x.Member, err = segments.Holds(ctx, tx, segment.Rule, segment.Parents, env, ref); err != nil {
+	if x.Member, err = segments.Holds(ctx, tx, segment.Rule, segment.Parents, env, ref); errors.Is(err, segments.ErrRule) {
+		return x, true, unreadable{fmt.Errorf("segment %q: %w", d.Segment, err)}
+	} else if err != nil {
 		return x, false, err
 	}
 	x.Condition = true
 	if step.If != nil {
 		parents, err := segments.ParentsOf(ctx, tx, step.If, settings.Currency)
-		if errors.Is(err, workspace.ErrNotFound) {
+		if err == nil {
+			x.Condition, err = segments.Holds(ctx, tx, step.If, parents, env, ref)
+		}
+		if errors.Is(err, workspace.ErrNotFound) || errors.Is(err, segments.ErrRule) {
 			return x, true, unreadable{fmt.Errorf("if of step %q: %w", step.Name, err)}
 		}
 		if err != nil {
-			return x, false, err
-		}
-		if x.Condition, err = segments.Holds(ctx, tx, step.If, parents, env, ref); err != nil {
 			return x, false, err
 		}
 	}

@@ -124,6 +124,8 @@ func Decide(s Situation) Decision {
 		return Decision{Verdict: Skip, Reason: Ended}
 	case s.Unapplied:
 		return s.wait(Unapplied, s.Now.Add(recheckSoon))
+	case s.SegmentWaits && s.Expires != nil && !s.Now.Before(*s.Expires):
+		return Decision{Verdict: Skip, Reason: SegmentWaits}
 	case s.SegmentWaits: // whether it is a member cannot be trusted
 		return s.wait(SegmentWaits, s.Now.Add(recheckSlow))
 	case !s.SameEpisode && !s.NeverExit:

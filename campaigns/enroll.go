@@ -136,7 +136,7 @@ func enroll(ctx context.Context, tx pgx.Tx, d Definition, settings workspace.Set
 	args := pgx.NamedArgs{
 		"campaign": d.Name, "version": d.Version, "segment": d.Segment, "at": t.At,
 		"every": d.Episode.Every, "zone": settings.Zone.String(), "pass_over": passOver, "already": AlreadyMember, "superseded": Superseded, "reentry": ReentryWait,
-		"reenter_hours": 0,
+		"reenter_hours": 0, "by_entry": d.Episode.Kind == EpisodeEntry,
 	}
 	if d.Episode.Kind == EpisodeEntry {
 		args["reenter_hours"] = int(ReenterAfter / time.Hour)
@@ -146,7 +146,7 @@ func enroll(ctx context.Context, tx pgx.Tx, d Definition, settings workspace.Set
 	var n int64
 	err := tx.QueryRow(ctx, `
 		with current as (
-			select m.account_id, m.customer_id, `+episodeSQL(d.Episode)+` as episode,
+			select m.account_id, m.customer_id, m.joined_at, `+episodeSQL(d.Episode)+` as episode,
 			       greatest(@at::timestamptz, (
 			           select max(e.ended_at) + @reenter_hours::int * interval '1 hour' from dunlin.enrollments e
 			           where @reenter_hours::int > 0 and e.account_id = m.account_id and e.customer_id = m.customer_id
@@ -163,7 +163,10 @@ func enroll(ctx context.Context, tx pgx.Tx, d Definition, settings workspace.Set
 			from current x
 			where episode is not null and not exists (
 				select from dunlin.enrollments e
-				where e.account_id = x.account_id and e.customer_id = x.customer_id and e.campaign = @campaign and e.episode = x.episode)
+				where e.account_id = x.account_id and e.customer_id = x.customer_id and e.campaign = @campaign
+				  and (e.episode = x.episode
+				       -- Who left and came back while enrolled has not entered again.
+				       or @by_entry and e.enrolled_at <= x.joined_at and (e.ended_at is null or e.ended_at > x.joined_at)))
 			returning account_id, customer_id, episode, starts_at, state),
 		timed as (
 			select f.account_id, f.customer_id, f.episode, f.starts_at, s.step, s.action, s.expires,

@@ -19,6 +19,7 @@ create table dunlin.generations (
     passed_account  int    not null default 0,
     passed_customer bigint not null default 0,
     missed     text, -- why changes have passed it by: it must be built anew
+    missed_at  timestamptz, -- and the last instant as of which it was exact
     state      text        not null default 'building' check (state in ('building', 'live', 'old'))
 );
 create unique index generations_one_building on dunlin.generations (segment) where state = 'building';

@@ -32,7 +32,7 @@ func (e *evaluation) auditOne(ctx context.Context, s *state) error {
 	if err != nil {
 		return err
 	}
-	e.moved[s.Name] = append(e.moved[s.Name], m.refs...)
+	e.moved[s.Name] = append(e.moved[s.Name], m.refs()...)
 	// Whoever wrote members by hand did not keep count either.
 	err = e.tx.QueryRow(ctx, `
 		update dunlin.generations g set members = (select count(*) from dunlin.members m where m.generation = g.generation)

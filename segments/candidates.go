@@ -16,7 +16,8 @@ import (
 type news struct {
 	refs     []customers.Ref // without duplicates
 	names    [][]string      // of each: attributes, fields and collections
-	overflow bool            // they were too many to read
+	place    map[customers.Ref]int
+	overflow bool // they were too many to read
 }
 
 // everything is what a new customer names.
@@ -31,16 +32,16 @@ func (e *evaluation) readNews(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("take the news: %w", err)
 	}
-	place := map[customers.Ref]int{}
+	e.news.place = map[customers.Ref]int{}
 	var ref customers.Ref
 	var names []string
 	lines := 0
 	_, err = pgx.ForEachRow(rows, []any{&ref.Account, &ref.Customer, &names}, func() error {
 		lines++
-		if i, known := place[ref]; known {
+		if i, known := e.news.place[ref]; known {
 			e.news.names[i] = append(e.news.names[i], names...)
 		} else {
-			place[ref] = len(e.news.refs)
+			e.news.place[ref] = len(e.news.refs)
 			e.news.refs, e.news.names = append(e.news.refs, ref), append(e.news.names, slices.Clone(names))
 		}
 		return nil

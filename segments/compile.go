@@ -9,6 +9,9 @@ import (
 	"github.com/dunlin/dunlin/segments/rule"
 )
 
+// ErrRule says that a rule that checks cannot be evaluated all the same.
+var ErrRule = errors.New("the rule cannot be evaluated")
+
 // Parents are the rules of segments by name.
 type Parents map[string]*rule.Rule
 
@@ -23,8 +26,8 @@ type Parents map[string]*rule.Rule
 // where and not under a not. Negation is pushed to the predicates: a positive
 // one stays plain, so that an index can serve it, and the complement of one is
 // not exists (…), or (…) is not true. Everything that somebody wrote, and every
-// bound that moves with env.Now, is an argument; placeholders are squirrel's
-// Question, for the outermost builder to number.
+// bound that moves with env.Now, is an argument (closed-language); placeholders
+// are squirrel's Question, for the outermost builder to number.
 //
 // In segment asks who is listed as a member, as of the last tick. With parents
 // that are not nil it is the named segment's own rule instead, compiled in place:
@@ -43,7 +46,7 @@ func Compile(r *rule.Rule, env rule.Env, parents Parents) (sq.Sqlizer, error) {
 	c := &compiler{rule: r, env: env, parents: parents}
 	cond := c.expr(r.Tree().Root, false)
 	if c.err != nil {
-		return nil, fmt.Errorf("compile rule: %w", c.err)
+		return nil, fmt.Errorf("%w: %w", ErrRule, c.err)
 	}
 	return cond, nil
 }

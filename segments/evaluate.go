@@ -29,6 +29,7 @@ type evaluation struct {
 	crossed   map[rule.Crossing]touched
 	parents   map[string]bool            // segments that others name
 	moved     map[string][]customers.Ref // of parents: who came and went
+	rebuilt   map[customers.Ref]bool     // who moved because a list was built anew
 	replaced  map[string]bool            // of parents: so many that they have no names
 	live      map[string]bool            // segments with a list in force
 	touched   map[*rule.Rule]touched     // found already
@@ -38,6 +39,7 @@ type evaluation struct {
 // run consumes the news and brings every segment up to the tick's instant.
 func (e *evaluation) run(ctx context.Context) error {
 	e.parents, e.moved, e.replaced, e.live = map[string]bool{}, map[string][]customers.Ref{}, map[string]bool{}, map[string]bool{}
+	e.rebuilt = map[customers.Ref]bool{}
 	e.touched, e.customers = map[*rule.Rule]touched{}, -1
 	list, err := states(ctx, e.tx)
 	if err != nil {
@@ -86,7 +88,7 @@ func (e *evaluation) readAccounts(ctx context.Context, list []*state) (wait bool
 }
 
 func (e *evaluation) missAll(ctx context.Context) error {
-	if _, err := e.tx.Exec(ctx, `update dunlin.generations set missed = $1 where state <> 'old' and missed is null`, whyAccounts); err != nil {
+	if _, err := e.tx.Exec(ctx, `update dunlin.generations set missed = $1, missed_at = $2 where state <> 'old' and missed is null`, whyAccounts, e.was.Now); err != nil {
 		return fmt.Errorf("note what the lists have missed: %w", err)
 	}
 	return nil
@@ -297,7 +299,10 @@ func (e *evaluation) keepUp(ctx context.Context, s *state) error {
 		return nil
 	}
 	m, err := e.amongRefs(ctx, s, g, found.refs, s.told)
-	e.moved[s.Name] = m.refs
+	if e.parents[s.Name] {
+		e.moved[s.Name] = m.refs()
+	}
+	s.come, s.gone, s.byTime = m.joined, m.left, e.byTime(m)
 	return err
 }
 

@@ -26,14 +26,14 @@ type Answer struct {
 	Since    *time.Time      `json:"since"`  // null for no member
 	Changes  *time.Time      `json:"changes"`
 	Rule     *rule.Explained `json:"rule"`
-	Evaluate string          `json:"evaluate,omitempty"` // the segment's schedule
+	Until    string          `json:"until,omitempty"` // what has to happen before Member follows True, when they differ
 }
 
 // Explain asks the reference evaluator about one customer at this moment. Changes
 // is when time alone, with the customer as it is, first gives the rule another
 // answer, or a segment that it names; nil when it does not within two years.
 func (a Asking) Explain(ctx context.Context, q customers.Querier, s Segment, ref customers.Ref) (Answer, error) {
-	if name := a.parents().missing(s.Rule); name != "" {
+	if name := a.parents().Missing(s.Rule); name != "" {
 		return Answer{}, fmt.Errorf("the rule names segment %q, whose own rule cannot be evaluated: %w", name, workspace.ErrNotFound)
 	}
 	whole, err := customers.LoadCustomer(ctx, q, ref)
@@ -41,9 +41,8 @@ func (a Asking) Explain(ctx context.Context, q customers.Querier, s Segment, ref
 		return Answer{}, err
 	}
 	who := asked{whole, a.parents(), a.Env}
-	out := Answer{Segment: s.Name, Customer: whole.StripeID, At: a.Env.Now.UTC(), True: s.Rule.Eval(who, a.Env), Rule: s.Rule.Explain(who, a.Env), Evaluate: s.Evaluate}
-	until := a.Env.Now.Add(foresight)
-	if at, ok := who.nextChange(s.Rule, until); ok {
+	out := Answer{Segment: s.Name, Customer: whole.StripeID, At: a.Env.Now.UTC(), True: s.Rule.Eval(who, a.Env), Rule: s.Rule.Explain(who, a.Env)}
+	if at, ok := who.nextChange(s.Rule, a.Env.Now.Add(foresight)); ok {
 		out.Changes = &at
 	}
 	var since time.Time
@@ -57,7 +56,38 @@ func (a Asking) Explain(ctx context.Context, q customers.Querier, s Segment, ref
 	case !errors.Is(err, pgx.ErrNoRows):
 		return Answer{}, fmt.Errorf("look for customer %d in segment %q: %w", ref.Customer, s.Name, err)
 	}
-	return out, nil
+	if out.True == out.Member {
+		return out, nil
+	}
+	out.Until, err = until(ctx, q, s.Name, ref.Account)
+	return out, err
+}
+
+// until says what a member who should not be one, or the other way round, waits
+// for.
+func until(ctx context.Context, q customers.Querier, segment string, account int) (what string, err error) {
+	err = q.QueryRow(ctx, `
+		select case
+			when a.ready_at is null and exists (select from dunlin.generations g where a.account_id = any(g.accounts))
+				then 'until the customers of account ' || a.name || ' have been projected again, nobody joins or leaves'
+			when a.ready_at is null then 'nobody of account ' || a.name || ' is in a segment before its first sync has finished; see dunlin doctor'
+			when s.fault is not null then 'the segment is not evaluated: ' || s.fault
+			when b.generation is not null then 'its list is being built (' || b.why || ')'
+			when v.evaluate <> '' then 'it is evaluated ' || v.evaluate
+			when g.missed is not null then 'its list will be built anew (' || g.missed || ')'
+			else 'the next tick sees to it' end
+		from dunlin.accounts a, dunlin.segments s
+		join dunlin.segment_versions v using (name, version)
+		left join dunlin.generations g on g.generation = s.generation
+		left join dunlin.generations b on b.segment = s.name and b.state = 'building'
+		where a.account_id = $2 and s.name = $1`, segment, account).Scan(&what)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return "it is not stored", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("look at segment %q: %w", segment, err)
+	}
+	return what, nil
 }
 
 // asked is a customer for the reference evaluator: of another segment it is what

@@ -28,6 +28,7 @@ type generation struct {
 	Members  int64
 	Passed   customers.Ref // while it is built: up to this customer everybody has been looked at
 	Missed   string        // why it must be built anew; empty when it is exact
+	MissedAt time.Time     // the last instant as of which it was exact
 }
 
 // beyond is after every customer.
@@ -36,16 +37,19 @@ var beyond = customers.Ref{Account: math.MaxInt32, Customer: math.MaxInt64}
 // A state is what a tick knows of one segment.
 type state struct {
 	Stored
-	rule     *rule.Rule // nil when it does not check
-	live     *generation
-	building *generation
-	replaced int           // the generation before live, while told is not beyond; 0: none
-	told     customers.Ref // up to this customer joins and leaves have been told
-	usual    usual
-	accepted bool      // an unusual change, since the last tick
-	expects  time.Time // one, accepted when it was applied
-	flipped  bool      // in this tick
-	hadFault string    // at the last tick
+	rule       *rule.Rule // nil when it does not check
+	live       *generation
+	building   *generation
+	replaced   int           // the generation before live, while told is not beyond; 0: none
+	told       customers.Ref // up to this customer joins and leaves have been told
+	usual      usual
+	accepted   bool      // an unusual change, since the last tick
+	expects    time.Time // one, accepted when it was applied
+	flipped    bool      // in this tick
+	exactAt    time.Time // then: the instant as of which the list before was exact
+	come, gone int64     // in this tick, of the list in force
+	byTime     int64     // of them, by how many members time alone made it grow
+	hadFault   string    // at the last tick
 }
 
 // before is the list that g is to replace; 0 when there is none.
@@ -86,7 +90,7 @@ func states(ctx context.Context, tx pgx.Tx) ([]*state, error) {
 	}
 	rows, err = tx.Query(ctx, `
 		select g.segment, g.state = 'live', g.generation, g.version, v.rule, g.zone, g.currency, g.accounts, g.why, g.opened_at, g.members,
-		       g.passed_account, g.passed_customer, coalesce(g.missed, '')
+		       g.passed_account, g.passed_customer, coalesce(g.missed, ''), coalesce(g.missed_at, '0001-01-01Z')
 		from dunlin.generations g join dunlin.segment_versions v on v.name = g.segment and v.version = g.version
 		where g.state <> 'old'`)
 	if err != nil {
@@ -97,7 +101,7 @@ func states(ctx context.Context, tx pgx.Tx) ([]*state, error) {
 		var live bool
 		g := &generation{}
 		err := row.Scan(&segment, &live, &g.ID, &g.Version, &g.Source, &g.Zone, &g.Currency, &g.Ready, &g.Why, &g.Opened, &g.Members,
-			&g.Passed.Account, &g.Passed.Customer, &g.Missed)
+			&g.Passed.Account, &g.Passed.Customer, &g.Missed, &g.MissedAt)
 		if s := byName[segment]; s != nil && live {
 			s.live = g
 		} else if s != nil {
@@ -142,8 +146,8 @@ func (e *evaluation) miss(ctx context.Context, g *generation, why string) error 
 	if g.Missed != "" {
 		return nil
 	}
-	g.Missed = why
-	if _, err := e.tx.Exec(ctx, `update dunlin.generations set missed = $2 where generation = $1`, g.ID, why); err != nil {
+	g.Missed, g.MissedAt = why, e.was.Now
+	if _, err := e.tx.Exec(ctx, `update dunlin.generations set missed = $2, missed_at = $3 where generation = $1`, g.ID, why, e.was.Now); err != nil {
 		return fmt.Errorf("note what a list has missed: %w", err)
 	}
 	return nil
@@ -219,7 +223,10 @@ func (e *evaluation) nextKey(ctx context.Context, from string, after customers.R
 func (e *evaluation) flip(ctx context.Context, s *state) error {
 	before := s.live
 	if before != nil {
-		s.replaced = before.ID
+		s.replaced, s.exactAt = before.ID, e.was.Now
+		if before.Missed != "" {
+			s.exactAt = before.MissedAt
+		}
 		if _, err := e.tx.Exec(ctx, `update dunlin.generations set state = 'old' where generation = $1`, before.ID); err != nil {
 			return fmt.Errorf("replace a list: %w", err)
 		}
@@ -259,7 +266,10 @@ func (e *evaluation) tell(ctx context.Context, s *state) error {
 			return err
 		}
 		if s.flipped {
-			e.moved[s.Name] = m.refs
+			e.moved[s.Name] = m.refs()
+			for _, ref := range e.moved[s.Name] {
+				e.rebuilt[ref] = true
+			}
 		}
 		e.spend(in, int(s.live.Members)+1)
 		s.told = in.upTo

@@ -24,7 +24,13 @@ var silent = customers.Ref{}
 type move struct {
 	joined, left         int64
 	toldJoined, toldLeft int64
-	refs                 []customers.Ref // who, when another segment needs to know
+	who                  []moved // when it was asked for
+}
+
+// A moved customer joined or left.
+type moved struct {
+	customers.Ref
+	joined bool
 }
 
 // amongRefs looks at these customers one by one, each by its keys: what it costs
@@ -58,7 +64,7 @@ func (e *evaluation) amongRefs(ctx context.Context, s *state, g *generation, ref
 			insert into dunlin.members (account_id, customer_id, generation, joined_at)
 			select x.account_id, x.customer_id, ?, ? from seen x where was is null and is_in
 			returning account_id, customer_id),
-		`+loggedSQL, append(args, e.logArgs(s.Name, g.ID, told)...)...))
+		`+loggedSQL, append(args, e.logArgs(s.Name, g.ID, told, true)...)...))
 	g.Members += m.joined - m.left
 	return m, err
 }
@@ -99,7 +105,7 @@ func (e *evaluation) amongAll(ctx context.Context, s *state, g *generation, in s
 			select n.account_id, n.customer_id, ?, ?
 			on conflict do nothing
 			returning account_id, customer_id),
-		`+loggedSQL, append(args, e.logArgs(s.Name, g.ID, told)...)...))
+		`+loggedSQL, append(args, e.logArgs(s.Name, g.ID, told, e.parents[s.Name])...)...))
 	g.Members += m.joined - m.left
 	return m, err
 }
@@ -117,7 +123,7 @@ func (e *evaluation) between(ctx context.Context, s *state, in stretch) (move, e
 			select o.account_id, o.customer_id from dunlin.members o
 			where o.generation = ? and ? and not exists (
 				select from dunlin.members n where n.generation = ? and n.account_id = o.account_id and n.customer_id = o.customer_id)),
-		`+loggedSQL, append(args, e.logArgs(s.Name, 0, beyond)...)...))
+		`+loggedSQL, append(args, e.logArgs(s.Name, 0, beyond, e.parents[s.Name])...)...))
 }
 
 // loggedSQL ends a statement that has made come and gone: it logs them, keeps
@@ -144,12 +150,13 @@ const loggedSQL = `
 			from counts, args where g.generation = args.generation and counts.joined <> counts.gone)
 		select counts.*,
 		       case when named then (select coalesce(array_agg(account_id), '{}') from moved) end,
-		       case when named then (select coalesce(array_agg(customer_id), '{}') from moved) end
+		       case when named then (select coalesce(array_agg(customer_id), '{}') from moved) end,
+		       case when named then (select coalesce(array_agg(change = 'join'), '{}') from moved) end
 		from counts, args`
 
 // logArgs are those of loggedSQL.
-func (e *evaluation) logArgs(segment string, generation int, told customers.Ref) []any {
-	return []any{segment, generation, e.tick.ID, e.tick.At, told.Account, told.Customer, e.parents[segment]}
+func (e *evaluation) logArgs(segment string, generation int, told customers.Ref, named bool) []any {
+	return []any{segment, generation, e.tick.ID, e.tick.At, told.Account, told.Customer, named}
 }
 
 // change runs a statement that ends in loggedSQL, and adds up what it told.
@@ -163,21 +170,47 @@ func (e *evaluation) change(ctx context.Context, segment string, query sq.Sqlize
 	}
 	var accounts []int
 	var ids []int64
+	var joins []bool
 	// Planned each time: a plan that was cached while the tables were small would
 	// read them whole.
 	err = e.tx.QueryRow(ctx, sql, append([]any{pgx.QueryExecModeCacheDescribe}, args...)...).
-		Scan(&m.joined, &m.left, &m.toldJoined, &m.toldLeft, &accounts, &ids)
+		Scan(&m.joined, &m.left, &m.toldJoined, &m.toldLeft, &accounts, &ids, &joins)
 	if err != nil {
 		return m, fmt.Errorf("write members: %w", err)
 	}
 	for i := range ids {
-		m.refs = append(m.refs, customers.Ref{Account: accounts[i], Customer: ids[i]})
+		m.who = append(m.who, moved{customers.Ref{Account: accounts[i], Customer: ids[i]}, joins[i]})
 	}
 	e.tick.Joined, e.tick.Left = e.tick.Joined+m.toldJoined, e.tick.Left+m.toldLeft
 	if n := m.toldJoined + m.toldLeft; n > 0 {
 		e.tick.Moved[segment] += n
 	}
 	return m, nil
+}
+
+// refs are who moved.
+func (m move) refs() []customers.Ref {
+	refs := make([]customers.Ref, len(m.who))
+	for i, x := range m.who {
+		refs[i] = x.Ref
+	}
+	return refs
+}
+
+// byTime is by how much the list grew, or shrank, by customers of whom there is
+// no news and whom no other list moved that was built anew: time alone has.
+func (e *evaluation) byTime(m move) (grown int64) {
+	for _, x := range m.who {
+		if _, told := e.news.place[x.Ref]; told || e.rebuilt[x.Ref] {
+			continue
+		}
+		if x.joined {
+			grown++
+		} else {
+			grown--
+		}
+	}
+	return grown
 }
 
 // Columns are customers as two arrays, for unnest.

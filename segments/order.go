@@ -66,14 +66,14 @@ func Cycle(segment string, names func(string) []string) string {
 	return strings.Join(visit(segment, nil), " → ")
 }
 
-// missing returns a segment without a rule on which r depends; empty when there
+// Missing returns a segment without a rule on which r depends; empty when there
 // is none.
-func (p Parents) missing(r *rule.Rule) string {
+func (p Parents) Missing(r *rule.Rule) string {
 	for _, name := range r.Segments() {
 		if p[name] == nil {
 			return name
 		}
-		if deeper := p.missing(p[name]); deeper != "" {
+		if deeper := p.Missing(p[name]); deeper != "" {
 			return deeper
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -16,13 +17,14 @@ import (
 // Save stores a definition as the next version, unless it is the one in force.
 // It reports whether it did. Members change with the ticks that follow.
 func Save(ctx context.Context, tx pgx.Tx, s Segment, now time.Time) (bool, error) {
+	written := strings.TrimSpace(s.Rule.Source())
 	var source, description, evaluate string
 	err := tx.QueryRow(ctx, `
 		select v.rule, v.description, v.evaluate
 		from dunlin.segments s join dunlin.segment_versions v using (name, version)
 		where s.name = $1 for update of s`, s.Name).Scan(&source, &description, &evaluate)
 	switch {
-	case err == nil && source == s.Rule.Source() && description == s.Description && evaluate == s.Evaluate:
+	case err == nil && strings.TrimSpace(source) == written && description == s.Description && evaluate == s.Evaluate:
 		return false, nil
 	case err != nil && !errors.Is(err, pgx.ErrNoRows):
 		return false, fmt.Errorf("save segment %q: %w", s.Name, err)
@@ -34,7 +36,7 @@ func Save(ctx context.Context, tx pgx.Tx, s Segment, now time.Time) (bool, error
 			returning name, version)
 		insert into dunlin.segment_versions (name, version, description, rule, evaluate, created_at)
 		select name, version, @description, @rule, @evaluate, @now from new`,
-		pgx.StrictNamedArgs{"name": s.Name, "description": s.Description, "rule": s.Rule.Source(), "evaluate": s.Evaluate, "now": now})
+		pgx.StrictNamedArgs{"name": s.Name, "description": s.Description, "rule": written, "evaluate": s.Evaluate, "now": now})
 	if err != nil {
 		return false, fmt.Errorf("save segment %q: %w", s.Name, err)
 	}
@@ -120,7 +122,7 @@ func ParentsOf(ctx context.Context, q customers.Querier, r *rule.Rule, currency 
 	if err != nil {
 		return nil, err
 	}
-	if name := parents.missing(r); name != "" {
+	if name := parents.Missing(r); name != "" {
 		return nil, fmt.Errorf("the rule names segment %q, whose own rule cannot be evaluated: %w", name, workspace.ErrNotFound)
 	}
 	return parents, nil

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	sq "github.com/Masterminds/squirrel"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/dunlin/dunlin/workspace"
@@ -23,24 +24,31 @@ const usualFor = time.Hour
 
 // watch makes a segment's campaigns wait when it suddenly empties or balloons
 // and nobody has changed it: more often than not the data is wrong, and messages
-// cannot be taken back (no-surprise-blast). Membership itself stays exact.
+// cannot be taken back (no-surprise-blast). Membership itself stays exact. What
+// time alone moves is left out: at the beginning of a month many cards are about
+// to expire, and that is right.
 func (e *evaluation) watch(ctx context.Context, s *state, before int64) error {
 	was, waits := s.usual, s.Waits
 	now := s.members()
+	s.usual.members += s.byTime
 	switch {
-	case s.flipped && expected[s.live.Why]:
+	case s.flipped && expected[s.live.Why] || was.at.IsZero():
 		s.usual = usual{now, e.tick.At}
-	case was.at.IsZero():
-		s.usual = usual{now, e.tick.At}
-	case e.tick.At.Sub(was.at) >= usualFor:
-		if now == before {
-			// Nothing moved: as long as that is so, the old number is as good.
-			return e.settleWaits(ctx, s, was, waits)
-		}
-		s.usual = usual{before, e.tick.At}
+	case e.tick.At.Sub(was.at) >= usualFor && now != before:
+		s.usual = usual{before + s.byTime, e.tick.At}
 	}
 	jumped := Unusual(e.settings, s.usual.members, now)
-	if s.expects.After(e.tick.At) && (jumped || s.flipped) {
+	if jumped && s.flipped {
+		// A list that was built anew names nobody: what would its rule have said of
+		// today's customers when the list before was exact?
+		then, err := e.countAt(ctx, s.live, s.exactAt)
+		if err != nil {
+			return err
+		}
+		s.usual.members += now - then
+		jumped = Unusual(e.settings, s.usual.members, now)
+	}
+	if s.expects.After(e.tick.At) && (jumped || s.flipped || Unusual(e.settings, before, before+s.come) || Unusual(e.settings, before, before-s.gone)) {
 		if s.Waits != "" {
 			s.Waits, e.tick.Whole[s.Name] = "", true
 		}
@@ -52,6 +60,26 @@ func (e *evaluation) watch(ctx context.Context, s *state, before int64) error {
 		e.logger.Error("unusual change; its campaigns wait", "segment", s.Name, "members_before", s.usual.members, "members", now)
 	}
 	return e.settleWaits(ctx, s, was, waits)
+}
+
+// countAt is how many customers, as they are, a list's rule was true for at an
+// instant.
+func (e *evaluation) countAt(ctx context.Context, g *generation, at time.Time) (n int64, err error) {
+	then := e.env
+	then.Now = at
+	cond, err := Compile(g.rule, then, nil)
+	if err != nil {
+		return 0, err
+	}
+	sql, args, err := sq.Select("count(*)").From("dunlin.customers c").Where("c.account_id = any(?)", g.Ready).Where(cond).
+		PlaceholderFormat(sq.Dollar).ToSql()
+	if err != nil {
+		return 0, fmt.Errorf("compile: %w", err)
+	}
+	if err := e.tx.QueryRow(ctx, sql, args...).Scan(&n); err != nil {
+		return 0, fmt.Errorf("count at an earlier instant: %w", err)
+	}
+	return n, nil
 }
 
 func (e *evaluation) settleWaits(ctx context.Context, s *state, was usual, waits string) error {

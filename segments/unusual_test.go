@@ -313,3 +313,40 @@ func TestAudit_whileBuilding(t *testing.T) {
 	same(t, "then", audit(), 1)
 	f.tidy()
 }
+
+// TestWatch_time holds that what time alone moves is no jump, at once or in a
+// list that is built anew, also in a segment that names the one it moves in; and
+// that what data moves at the same time is.
+func TestWatch_time(t *testing.T) {
+	t.Parallel()
+	for name, build := range map[string]func(*fixture){
+		"one by one": func(*fixture) {},
+		"built anew": func(f *fixture) {
+			f.exec(`insert into dunlin.changed_customers (account_id, customer_id, attributes) select account_id, customer_id, '{*}' from dunlin.customers, generate_series(1, 2000)`)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := banded(t)
+			f.names = []string{"past"}
+			f.exec(`update dunlin.customers set next_charge_at = $1`, monday.Add(3*time.Hour))
+			f.edit("past", "next_charge_at < now()")
+			f.edit("child", "not in segment 'past'")
+			f.edit("owing-past", "delinquent and next_charge_at < now()")
+			f.settle()
+			f.now = monday.Add(4 * time.Hour)
+			build(f)
+			f.settle()
+			same(t, "members", []int64{f.stored("past").Members, f.stored("child").Members, f.stored("owing-past").Members}, []int64{f.stored("past").Members, 0, 30})
+			waiting := f.waiting()
+			if name == "one by one" {
+				same(t, "time alone", waiting, "map[]")
+			} else if strings.Contains(waiting, "past:") {
+				t.Errorf("time alone, built anew\n got %s\nwant neither past nor owing-past", waiting)
+			}
+			f.owing(2)
+			f.next()
+			same(t, "and data", strings.Contains(f.stored("owing-past").Waits, "30 members became 2"), true)
+		})
+	}
+}

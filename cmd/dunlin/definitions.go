@@ -14,6 +14,7 @@ import (
 
 	"github.com/dunlin/dunlin/campaigns"
 	"github.com/dunlin/dunlin/segments"
+	"github.com/dunlin/dunlin/segments/rule"
 	"github.com/dunlin/dunlin/workspace"
 )
 
@@ -38,10 +39,9 @@ func (c applyCmd) Run(ctx context.Context, a *app) error {
 		if err != nil {
 			return err
 		}
-		if err := set.refuseUnusual(ctx, db.Pool, c.Accept); err != nil {
+		if set.accepted, err = set.accept(ctx, db.Pool, c.Accept); err != nil {
 			return err
 		}
-		set.accepted = c.Accept
 		changes, err := set.apply(ctx, db.Pool, time.Now())
 		if err != nil {
 			return err
@@ -157,7 +157,7 @@ func checkDefinitions(ctx context.Context, q workspace.Querier, docs []workspace
 			s, f := workspace.ParseSettings(d)
 			faults = append(faults, f...)
 			set.workspace, set.settings = &d, s
-			set.meansOther = settings.Version > 0 && (s.Zone.String() != settings.Zone.String() || s.Currency != settings.Currency)
+			set.meansOther = s.Zone.String() != settings.Zone.String() || s.Currency != settings.Currency
 		}
 	}
 	more, err := set.readSegments(ctx, q, docs)
@@ -173,11 +173,42 @@ func checkDefinitions(ctx context.Context, q workspace.Querier, docs []workspace
 			set.campaigns, set.parsed = append(set.campaigns, d), append(set.parsed, x)
 		}
 	}
+	if len(faults) == 0 {
+		faults = set.uncompilable(docs)
+	}
 	if len(faults) > 0 {
 		faults.Sort()
 		return definitionSet{}, faults
 	}
 	return set, nil
+}
+
+// uncompilable finds the rules that check and are too much all the same, such as
+// those that come to name hundreds of segments.
+func (set definitionSet) uncompilable(docs []workspace.Document) (faults workspace.Faults) {
+	env := segments.Env(set.settings, time.Now())
+	rules := map[string][]*rule.Rule{}
+	for _, s := range set.segments {
+		rules["segment "+s.Name] = []*rule.Rule{s.Rule}
+	}
+	for _, c := range set.parsed {
+		for _, step := range c.Steps {
+			if step.If != nil {
+				rules["campaign "+c.Name] = append(rules["campaign "+c.Name], step.If)
+			}
+		}
+	}
+	for _, d := range docs {
+		for _, r := range rules[d.Kind+" "+d.Name] {
+			if set.parents.Missing(r) != "" {
+				continue // which is the fault of the other segment, and may be mended first
+			}
+			if _, err := segments.Compile(r, env, set.parents); err != nil {
+				faults = append(faults, workspace.Fault{File: d.File, Line: d.Line, Column: 1, Msg: d.Kind + " " + d.Name + ": " + err.Error()})
+			}
+		}
+	}
+	return faults
 }
 
 // readSegments checks the segments of a set with the names of all there will be,

@@ -48,7 +48,7 @@ func TestDemo(t *testing.T) {
 			t.Errorf("the report lacks %s", key)
 		}
 	}
-	for _, key := range []string{"duplicates", "quiet_hour_violations", "contacted_after_recovery", "forgotten", "disagreements", "unknown", "failed"} {
+	for _, key := range []string{"duplicates", "quiet_hour_violations", "contacted_after_recovery", "forgotten", "disagreements", "drift", "unknown", "failed"} {
 		if r[key] != 0.0 {
 			t.Errorf("%s\n got %v\nwant 0", key, r[key])
 		}
@@ -84,7 +84,7 @@ func TestDemo_show(t *testing.T) {
 	}
 	golden(t, "demo_report.txt", out.String())
 	for name, bad := range map[string]demoReport{
-		"duplicates": {Duplicates: 1}, "quiet hours": {QuietHours: 1}, "after recovery": {AfterRecovery: 1}, "forgotten": {Forgotten: 1}, "disagreements": {Disagreements: 1},
+		"duplicates": {Duplicates: 1}, "quiet hours": {QuietHours: 1}, "after recovery": {AfterRecovery: 1}, "forgotten": {Forgotten: 1}, "disagreements": {Disagreements: 1}, "drift": {Drift: 1},
 	} {
 		a, _, errs := quiet(true)
 		if status := a.report((&demo{app: a}).show(bad)); status != exitFailed || !strings.Contains(errs.String(), "the judge found something") {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/dunlin/dunlin/campaigns"
 	"github.com/dunlin/dunlin/segments"
+	"github.com/dunlin/dunlin/workspace"
 )
 
 type planCmd struct{ definitionFiles }
@@ -143,21 +144,35 @@ func sample(ids []string) string {
 	return " (" + strings.Join(ids, ", ") + " …)"
 }
 
-// refuseUnusual stops an apply that would move unusually many customers, unless
-// somebody has said that this is meant.
-func (set definitionSet) refuseUnusual(ctx context.Context, pool *pgxpool.Pool, accepted []string) error {
+// accept stops an apply that would move unusually many customers, unless somebody
+// has said that this is meant, and returns the segments of which it is.
+func (set definitionSet) accept(ctx context.Context, pool *pgxpool.Pool, names []string) (accepted []string, err error) {
 	planned, err := set.previews(ctx, pool)
 	if err != nil {
-		return err
+		return nil, err
+	}
+	known := slices.Sorted(maps.Keys(set.parents))
+	for _, name := range names {
+		if !slices.Contains(known, name) {
+			hint := "see dunlin segments list"
+			if near := workspace.Nearest(name, known); near != "" {
+				hint = fmt.Sprintf("did you mean %q?", near)
+			}
+			return nil, usagef("--accept: there is no segment %q; %s", name, hint)
+		}
 	}
 	var refused []string
 	for _, p := range planned {
-		if p.Unusual && !slices.Contains(accepted, p.Name) {
+		switch {
+		case !p.Unusual:
+		case slices.Contains(names, p.Name):
+			accepted = append(accepted, p.Name)
+		default:
 			refused = append(refused, p.String())
 		}
 	}
 	if len(refused) > 0 {
-		return fmt.Errorf("nothing was stored\n%s", strings.Join(refused, "\n"))
+		return nil, fmt.Errorf("nothing was stored\n%s", strings.Join(refused, "\n"))
 	}
-	return nil
+	return accepted, nil
 }

@@ -53,7 +53,7 @@ func (s listedSegment) state() string {
 	case s.Drift != 0:
 		return fmt.Sprintf("DRIFTED: the last audit repaired %s; please report it. %s", plural(s.Drift, "member"), s.Description)
 	case s.Building != "":
-		return "building (" + s.Building + "): " + s.Description
+		return "building (" + s.Building + ") " + s.Description
 	}
 	return s.Description
 }
@@ -71,7 +71,7 @@ func (segmentsListCmd) Run(ctx context.Context, a *app) error {
 				s.Evaluate, s.Building, s.Waits, s.Fault})
 		}
 		return list(a, rows, "SEGMENT VERSION MEMBERS DESCRIPTION", func(s listedSegment) []string {
-			return []string{s.Name, strconv.Itoa(s.Version), strconv.FormatInt(s.Members, 10), s.state()}
+			return []string{s.Name, strconv.Itoa(s.Version), strconv.FormatInt(s.Members, 10), strings.Join(strings.Fields(s.state()), " ")}
 		})
 	})
 }
@@ -183,6 +183,9 @@ type countedRule struct {
 func (c segmentsCountCmd) Run(ctx context.Context, a *app) error {
 	if (c.Name == "") == (c.Rule == "") {
 		return usagef("name a segment, or give a rule by --rule")
+	}
+	if c.Sample < 0 {
+		return usagef("--sample is %d; write how many customers to list", c.Sample)
 	}
 	return a.withDatabase(ctx, func(db *database) error {
 		settings, err := workspace.Load(ctx, db.Pool)

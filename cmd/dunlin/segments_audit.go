@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 
 	"github.com/dunlin/dunlin/campaigns"
 	"github.com/dunlin/dunlin/segments"
+	"github.com/dunlin/dunlin/workspace"
 )
 
 type segmentsAuditCmd struct {
@@ -19,6 +21,9 @@ type segmentsAuditCmd struct {
 // Run audits. Drift is a bug of ours, and fails.
 func (c segmentsAuditCmd) Run(ctx context.Context, a *app) error {
 	return a.withProduct(ctx, func(p *product) error {
+		if err := p.knowSegments(ctx, c.Names); err != nil {
+			return err
+		}
 		if _, err := p.tickOut(ctx, p.Now(), false); err != nil {
 			return err
 		}
@@ -38,6 +43,20 @@ func (c segmentsAuditCmd) Run(ctx context.Context, a *app) error {
 		}
 		return err
 	})
+}
+
+// knowSegments refuses names that are no segment's.
+func (p *product) knowSegments(ctx context.Context, names []string) error {
+	stored, err := segments.List(ctx, p.Pool)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if !slices.ContainsFunc(stored, func(s segments.Stored) bool { return s.Name == name }) {
+			return fmt.Errorf("segment %q: %w; see dunlin segments list", name, workspace.ErrNotFound)
+		}
+	}
+	return nil
 }
 
 type segmentsAcceptCmd struct {

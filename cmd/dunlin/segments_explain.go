@@ -64,11 +64,8 @@ func (a *app) showAnswer(x segments.Answer, account string, zone *time.Location)
 		in = "is in " + x.Segment + " since " + when(x.Since, zone)
 	}
 	fmt.Fprintf(a.out, "%s (account %s) %s.\n", x.Customer, account, in)
-	switch {
-	case x.True != x.Member && x.Evaluate != "":
-		fmt.Fprintf(a.out, "At this moment its rule is %t; it is evaluated %s.\n", x.True, x.Evaluate)
-	case x.True != x.Member:
-		fmt.Fprintf(a.out, "At this moment its rule is %t; the next tick sees to it.\n", x.True)
+	if x.Until != "" {
+		fmt.Fprintf(a.out, "At this moment its rule is %t; %s.\n", x.True, x.Until)
 	}
 	fmt.Fprintf(a.out, "\n%s\n", x.Rule)
 	if x.Changes == nil {

@@ -62,15 +62,32 @@ var promises = map[string][]place{
 		{"stripesync/*_test.go", `safe-webhooks`},
 	},
 	"exact-membership": {
+		{"migrations/*.sql", `create unique index generations_one_live on dunlin.generations \(segment\)`},
 		{"segments/*.go", `exact-membership`},
-		{"segments/*_test.go", `exact-membership`},
+		{"segments/rule/crossings.go", `exact-membership`},
+		{"segments/rule/*_test.go", `exact-membership`},
+		{"segments/history_test.go", `exact-membership`},
+	},
+	"closed-language": {
+		{"segments/rule/catalog.go", `closed-language`},
+		{"segments/rule/injection_test.go", `closed-language`},
+		{"segments/compile*.go", `closed-language`},
+		{"segments/ask.go", `closed-language`},
+		{"segments/ask_test.go", `closed-language`},
+	},
+	"every-why": {
+		{"segments/explain.go", `every-why`},
+		{"cmd/dunlin/segments_test.go", `every-why`},
 	},
 	"no-surprise-blast": {
+		{"segments/unusual.go", `no-surprise-blast`},
+		{"segments/*_test.go", `no-surprise-blast`},
 		{"campaigns/*.go", `no-surprise-blast`},
 		{"campaigns/*_test.go", `no-surprise-blast`},
 	},
 	"honest-money": {
 		{"customers/*.go", `honest-money`},
+		{"segments/rule/eval_sets.go", `honest-money`},
 		{"internal/archtest/tables_test.go", `honest-money`},
 	},
 }

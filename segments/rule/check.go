@@ -29,6 +29,7 @@ type checker struct {
 	segments map[string]struct{}
 	inside   *Collection // of the where that is being checked; nil outside
 	checking Expr        // the condition whose names are being looked up
+	also     string      // what hints repeat behind that condition; see window
 	sets     int
 	faults   []Diagnostic
 }
@@ -75,11 +76,19 @@ func (k *checker) expr(e Expr) {
 		if k.constant(e.span, t, e.X) {
 			return
 		}
+		if a, ok := e.X.(*Aggregate); ok && a.Func == "count" && t != Invalid && (e.What == Null || e.What == Present) {
+			k.report(countNeverMissing(e.span, k.text(a), a, (e.What == Null) != e.Not))
+			return
+		}
 		if (e.What == True || e.What == False) && t != Boolean && t != Invalid {
 			k.report(isNeedsBoolean(e.span, k.text(e.X), t, e))
 		}
 	case *Within:
 		k.within(e)
+	case *possession:
+		k.possession(e)
+	case *window:
+		k.window(e)
 	case *Truth:
 		t := k.typeOf(e.X, Invalid)
 		if !k.constant(e.span, t, e.X) && t != Boolean && t != Invalid {
@@ -102,7 +111,7 @@ func (k *checker) typeOf(v Value, beside Type) Type {
 		if v.Base != Now {
 			for _, d := range v.Steps {
 				if !d.wholeDays() {
-					k.report(dateMovedByHours(v.span, d))
+					k.report(dateMovedByHours(v.span, d, formatMoment(inDays(v))))
 					return Invalid
 				}
 			}
@@ -182,9 +191,9 @@ func (k *checker) agree(s Span, left Value, lt Type, op Op, right Value, rt Type
 	case lt != rt:
 		return fault(k.mismatch(s, left, lt, op, right, rt))
 	case lt == Text && op.ordered():
-		return fault(noOrder(s, k.text(left), lt, op))
+		return fault(noOrder(s, k.text(left), lt, op, left, right))
 	case lt == Boolean && op.ordered():
-		return fault(noOrder(s, k.text(left), lt, op))
+		return fault(noOrder(s, k.text(left), lt, op, left, right))
 	case lt == Text:
 		return k.known(left, right)
 	}
@@ -331,6 +340,8 @@ func (k *checker) match(e *Match) {
 	case e.Op == Like || e.Op == ILike:
 		if !escapesWell(e.Pattern) {
 			k.report(strayBackslash(e.pattern))
+		} else if strings.ContainsAny(e.Pattern, "*?") && !strings.ContainsAny(e.Pattern, "%_") {
+			k.report(otherWildcards(e.pattern, e))
 		}
 	}
 }
@@ -357,10 +368,16 @@ func (k *checker) within(e *Within) {
 	}
 	switch {
 	case t != DateType && t != InstantType:
-		k.report(withinNeedsTime(e.span, k.text(e.X), t))
+		k.report(withinNeedsTime(e.span, k.text(e.X), t, e))
 	case t == DateType && !e.For.wholeDays():
-		k.report(dateMovedByHours(e.span, e.For))
+		k.report(dateMovedByHours(e.span, e.For, direction(e)+" "+e.For.inDays().String()))
 	}
+}
+
+// isKey says whether v is one key of metadata.
+func isKey(v Value) bool {
+	ref, ok := v.(*Ref)
+	return ok && ref.HasKey
 }
 
 // isBare says whether v is a number without a currency.

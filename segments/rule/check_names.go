@@ -53,8 +53,11 @@ func (k *checker) unknown(ref *Ref, beside Type) Diagnostic {
 			return currencyColumn(ref.span, ref.Name, money)
 		}
 	}
+	if d, ok := k.fieldOfCollections(ref); ok {
+		return d
+	}
 	if c, ok := k.collectionLike(ref.Name); ok && !ref.Customer && !ref.HasKey {
-		return collectionAlone(ref.span, c, k.text(ref), k.predicateWith(ref.span, "count("+c.Name+")"))
+		return collectionAlone(ref.span, c, k.text(ref), k.predicateWith(ref.span, k.countOf(c)))
 	}
 	if moved, ok := days[ref.Name]; ok && (beside == DateType || beside == InstantType) {
 		return unknownName{at: ref.span, name: k.text(ref), instead: moved}.say()
@@ -69,20 +72,23 @@ func (k *checker) unknown(ref *Ref, beside Type) Diagnostic {
 	var names []string
 	for _, a := range k.catalog.Attributes() {
 		names = append(names, a.Name)
-		if len(bare) > 2 && slices.Contains(strings.Split(a.Name, "_"), bare) && len(u.near) < 4 {
-			u.near = append(u.near, a.Name)
-		}
+	}
+	if u.near = akin(bare, names); len(u.near) == 0 && !ref.Customer && !ref.HasKey {
+		u.instead = k.fieldAkin(ref)
 	}
 	prefix := ref.Name[:len(ref.Name)-len(bare)]
 	if guess, ok := nearest(bare, names); ok {
+		u.instead = ""
 		u.guess = prefix + strings.TrimPrefix(guess, prefix)
 	} else if guess, ok := nearest(ref.Name, names); ok {
+		u.instead = ""
 		u.guess = guess
 	}
 	if u.guess != "" && ref.Customer {
 		u.guess = "customer." + u.guess
 	}
 	if beside == Text && !ref.HasKey {
+		u.instead = ""
 		u.literal = quote(clip(k.text(ref), 60))
 	}
 	return u.say()
@@ -140,7 +146,7 @@ func (k *checker) qualified(v *qualified) {
 	case !k.alone(v):
 		k.instead(old, fieldBeside(v.span, c, f))
 	default:
-		k.instead(old, fieldOutside(v.span, c, f, k.predicateWith(v.span, f.Name)))
+		k.instead(old, fieldOutside(v.span, c, f, k.narrowed(v.span, f.Name)))
 	}
 }
 
@@ -151,7 +157,30 @@ func (k *checker) predicateWith(s Span, text string) string {
 	if at.Start > s.Start || at.End < s.End || at.End-at.Start > 100 {
 		return ""
 	}
+	if is, ok := k.checking.(*Is); ok { // which may have been written = null
+		return text + " is" + negated(is.Not) + " " + is.What.String()
+	}
 	return k.src[at.Start:s.Start] + text + k.src[s.End:at.End]
+}
+
+// narrowed returns the condition that is being checked as it would read inside a
+// where, with a field's name at one place.
+func (k *checker) narrowed(s Span, field string) string {
+	with := k.predicateWith(s, field)
+	if with == "" {
+		with = field + " …"
+	}
+	if k.also != "" {
+		with += " and " + k.also
+	}
+	return with
+}
+
+func (k *checker) countOf(c Collection) string {
+	if k.also != "" {
+		return "count(" + c.Name + " where " + k.also + ")"
+	}
+	return "count(" + c.Name + ")"
 }
 
 // alone says whether the condition that is being checked reads v and nothing

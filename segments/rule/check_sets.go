@@ -13,16 +13,22 @@ func (k *checker) set(of string, s *Set) (ok bool) {
 		k.report(tooManySets(s.span))
 	}
 	c, ok := k.catalog.Collection(s.Collection)
+	where := s.Where
+	if before, found := where.(*adjective); found {
+		if where = before.rest; k.adjective(before, s) {
+			return false
+		}
+	}
 	if !ok {
 		k.sayOnce(of, s, k.unknownCollection(of, s))
 		return false
 	}
 	k.read[c.Name] = struct{}{}
 	ok = k.field(of, s, c)
-	if s.Where != nil {
+	if where != nil {
 		outer := k.checking
 		k.inside = &c
-		k.expr(s.Where)
+		k.expr(where)
 		k.inside, k.checking = nil, outer
 	}
 	return ok
@@ -32,6 +38,10 @@ func (k *checker) set(of string, s *Set) (ok bool) {
 // whether anything should.
 func (k *checker) field(of string, s *Set, c Collection) bool {
 	whole := of == "exists" || of == "count"
+	if f, ok := c.Field(s.Field); ok && whole && f.Type == Boolean && s.Where == nil {
+		narrowed := Set{Collection: c.Name, Where: &Truth{X: &Ref{Name: f.Name}}}
+		k.instead(fieldOfSet(s, of), whereMissing(s.name, &narrowed, of))
+	}
 	if whole || s.Field == "" {
 		if !whole {
 			k.instead(fieldOfSet(s, of), k.needsField(of, s, c))

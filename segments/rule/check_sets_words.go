@@ -49,6 +49,9 @@ func (k *checker) needsField(of string, s *Set, c Collection) Diagnostic {
 	}
 	likely := max(slices.IndexFunc(fit, func(name string) bool { f, _ := c.Field(name); return f.Type == MoneyType }), 0)
 	d.Hint = fmt.Sprintf("write %s(%s.%s …)", of, c.Name, fit[likely])
+	if s.Where != nil {
+		d.Hint = "write " + formatFunction(of, &Set{Collection: c.Name, Field: fit[likely], Where: s.Where})
+	}
 	if len(fit) > 1 {
 		d.Hint += "; it can be " + listOf(fit, "or")
 	}
@@ -57,15 +60,16 @@ func (k *checker) needsField(of string, s *Set, c Collection) Diagnostic {
 
 // unknownField says that c has no field of that name, and which it may be.
 func (k *checker) unknownField(s Span, c Collection, ref *Ref, beside Type) Diagnostic {
-	var names, near []string
+	var names []string
 	for _, f := range c.Fields {
 		names = append(names, f.Name)
-		if slices.Contains(strings.Split(f.Name, "_"), ref.Name) {
-			near = append(near, f.Name)
-		}
 	}
+	near := akin(ref.Name, names)
+	_, bare := k.checking.(*Truth)
+	said := described(c, []string{strings.ToLower(ref.Name)})
 	d := Diagnostic{s, fmt.Sprintf("%s has no %s", c.One, quoteName(clip(ref.Name, 60))), ""}
 	guess, slip := nearest(ref.Name, names)
+	having := k.having(ref.Name)
 	a, customers := k.catalog.Attribute(ref.Name)
 	of := *ref
 	of.Customer, of.Name = true, a.Name
@@ -74,14 +78,20 @@ func (k *checker) unknownField(s Span, c Collection, ref *Ref, beside Type) Diag
 		d.Hint = "the customer's is written " + formatValue(&of)
 	case customers:
 		d.Hint = fmt.Sprintf("the customer has one: write %s by itself", a.Name)
-	case slip:
+	case bare && said != nil:
+		d.Hint = "write " + formatExpr(said)
+	case slip && (len(near) < 2 || slips(ref.Name, guess) < 3):
 		d.Hint = fmt.Sprintf("did you mean %q?", guess)
+	case len(having) > 0 && k.inside != nil && (len(near) == 0 || strings.Contains(ref.Name, "_")):
+		d.Hint = fmt.Sprintf("%s have it: write exists (%s where %s), outside of these parentheses",
+			firstThree(having), having[0].Name, k.narrowed(s, strings.ToLower(ref.Name)))
 	case len(near) > 0:
-		d.Hint = "did you mean " + listOf(near, "or") + "?"
+		d.Hint = didYouMean(near)
 	default:
 		d.Hint = "it has " + listOf(clipList(names, 30), "and")
 	}
 	if beside == Text && !ref.HasKey && !customers {
+		slip = slip && len(near) < 2
 		literal := quote(clip(k.text(ref), 60))
 		if slip {
 			d.Hint = fmt.Sprintf("did you mean %q, or the text %s?", guess, literal)
@@ -95,9 +105,6 @@ func (k *checker) unknownField(s Span, c Collection, ref *Ref, beside Type) Diag
 // fieldOutside says how to ask for a field of some element; with is the
 // condition as it would read inside where.
 func fieldOutside(s Span, c Collection, f Attribute, with string) Diagnostic {
-	if with == "" {
-		with = f.Name + " …"
-	}
 	return Diagnostic{s, fmt.Sprintf("a customer has several %s, so %s belongs inside a where", c.Name, f.Name),
 		fmt.Sprintf("write exists (%s where %s)", c.Name, with)}
 }

@@ -43,7 +43,7 @@ func (u unknownName) say() Diagnostic {
 	case u.literal != "":
 		d.Hint = "if this is text, write " + u.literal
 	case len(u.near) > 0:
-		d.Hint = "did you mean " + listOf(u.near, "or") + "?"
+		d.Hint = didYouMean(u.near)
 	case len(u.others) > 0:
 		d.Hint = "there are, among others, " + listOf(u.others, "and")
 	}
@@ -100,13 +100,18 @@ func isNeedsBoolean(s Span, name string, t Type, e *Is) Diagnostic {
 	return d
 }
 
-func noOrder(s Span, name string, t Type, op Op) Diagnostic {
+func noOrder(s Span, name string, t Type, op Op, left, right Value) Diagnostic {
 	d := Diagnostic{s, fmt.Sprintf("%s is %s, which has no order for %s", name, t.a(), op), ""}
 	if t == Boolean {
 		d.Hint = fmt.Sprintf("write %s, or not %s", name, name)
 	}
 	if t == Text {
 		d.Hint = "text is compared with =, !=, in, like, contains, starts with and ends with"
+	}
+	if lit, ok := right.(*TextLit); ok && isKey(left) {
+		if _, err := ParseDecimal(lit.Text); err == nil {
+			d.Hint = metadataIsText(name, lit.Text)
+		}
 	}
 	return d
 }
@@ -196,21 +201,47 @@ func emptyPattern(s Span, name string, op MatchOp) Diagnostic {
 	return d
 }
 
+// otherWildcards is for a pattern with the stars of file names and no wildcard.
+func otherWildcards(s Span, e *Match) Diagnostic {
+	real := "*"
+	if !strings.Contains(e.Pattern, real) {
+		real = "?"
+	}
+	pattern := strings.NewReplacer("*", "%", "?", "_").Replace(e.Pattern)
+	return Diagnostic{s, "in a pattern % is any text and _ one character",
+		fmt.Sprintf("write %s %s; for a real %s, write contains '%s'", e.Op, quote(clip(pattern, 60)), real, real)}
+}
+
 func strayBackslash(s Span) Diagnostic {
 	return Diagnostic{s, `a backslash in a pattern stands before %, _ or another backslash`, `write \\ for one backslash`}
 }
 
-func withinNeedsTime(s Span, name string, t Type) Diagnostic {
-	return Diagnostic{s, fmt.Sprintf("%s is %s, and within looks at dates and points in time", name, t.a()),
+func withinNeedsTime(s Span, name string, t Type, e *Within) Diagnostic {
+	d := Diagnostic{s, fmt.Sprintf("%s is %s, and within looks at dates and points in time", name, t.a()),
 		"name one of those, as in created_at within last 30 days"}
+	if a, ok := e.X.(*Aggregate); ok && (t == Number || t == MoneyType) {
+		timed := formatFunction(a.Func, timedSet(a.Set, direction(e)+" "+e.For.String()))
+		d.Hint = "put it into the parentheses: write " + timed + " > …"
+	}
+	return d
 }
 
-func dateMovedByHours(s Span, d Duration) Diagnostic {
-	hint := "write days, or use now() with a point in time"
-	if d.Unit == Hour && d.N%24 == 0 && d.N != 0 {
-		hint = fmt.Sprintf("write %s", Duration{N: max(d.N, -d.N) / 24, Unit: Day})
+// dateMovedByHours: days is what was written, in days.
+func dateMovedByHours(s Span, d Duration, days string) Diagnostic {
+	return Diagnostic{s, "a date moves by whole days, not by " + d.Unit.String() + "s", "write " + days}
+}
+
+func countNeverMissing(s Span, name string, a *Aggregate, missing bool) Diagnostic {
+	d := Diagnostic{s, name + " is never missing, but 0 of nothing, so this is the same for every customer", "write " + formatFunction("exists", a.Set)}
+	if missing {
+		d.Hint = "write not " + formatFunction("exists", a.Set)
 	}
-	return Diagnostic{s, "a date moves by whole days, not by " + d.Unit.String() + "s", hint}
+	return d
+}
+
+// metadataIsText: number is what it was compared with, without quotes.
+func metadataIsText(name, number string) string {
+	return fmt.Sprintf("metadata is always text, and numbers in it cannot be compared: write %s = '%s', or in ('%s', …)", name, number, number)
 }
 
 // dateWithInstant: right is now() or a timestamp.
@@ -247,6 +278,8 @@ func (k *checker) mismatch(s Span, left Value, lt Type, op Op, right Value, rt T
 			d.Hint = "the values are " + listOf(clipList(k.valuesOf(left), 20), "and")
 		case lt == Text && !op.ordered():
 			d.Hint = "write " + quote(k.text(lit))
+		case isKey(left):
+			d.Hint = metadataIsText(k.text(left), k.text(lit))
 		case lt == Number:
 			d.Hint = "it has no currency: write " + lit.Number.String()
 		case lt == Boolean:
@@ -301,6 +334,14 @@ func textMeant(beside Type, text string) string {
 		return "write a date as date '2026-01-31', or use today()"
 	}
 	return ""
+}
+
+// didYouMean quotes one name, and lists several.
+func didYouMean(names []string) string {
+	if len(names) == 1 {
+		return fmt.Sprintf("did you mean %q?", names[0])
+	}
+	return "did you mean " + listOf(names, "or") + "?"
 }
 
 // listOf writes a, b and c.

@@ -82,7 +82,7 @@ func answer(t *testing.T, source string, c *catalog) (kind, text string) {
 // What people write wrong gets one message each, with a repair.
 func TestNew_OneMessageForEachMistake(t *testing.T) {
 	t.Parallel()
-	for file, c := range map[string]*catalog{"people.test": product, "wrong.test": attributes, "wrong_sets.test": attributes} {
+	for file, c := range map[string]*catalog{"people.test": product, "wrong.test": attributes, "wrong_sets.test": attributes, "wrong_newcomer.test": attributes} {
 		data, err := os.ReadFile(filepath.Join("testdata", file))
 		if err != nil {
 			t.Fatal(err)

@@ -2,7 +2,7 @@ package rule
 
 // A Crossing is a span of values that a bound of a rule passed over as time
 // went on. Of the customers whom nothing else touched, only the owners of a
-// value in the span can have another answer than before.
+// value in the span can have another answer than before (exact-membership).
 type Crossing struct {
 	Collection string // empty for an attribute of the customer
 	Name       string // the attribute's or field's

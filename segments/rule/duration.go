@@ -136,3 +136,25 @@ func parseUnit(word string) (Unit, bool) {
 func unitList() string {
 	return "minutes, hours, days, weeks, months and years"
 }
+
+// inDays returns the moment with its hours and minutes rounded up to days.
+func inDays(m *Moment) *Moment {
+	out := *m
+	out.Steps = nil
+	for _, d := range m.Steps {
+		out.Steps = append(out.Steps, d.inDays())
+	}
+	return &out
+}
+
+// inDays rounds hours and minutes up to days, away from zero.
+func (d Duration) inDays() Duration {
+	if d.wholeDays() {
+		return d
+	}
+	day := map[Unit]int{Minute: 24 * 60, Hour: 24}[d.Unit]
+	if d.N < 0 {
+		return Duration{N: (d.N - day + 1) / day, Unit: Day}
+	}
+	return Duration{N: (d.N + day - 1) / day, Unit: Day}
+}

@@ -5,13 +5,13 @@ import (
 	"time"
 )
 
-// wide is how long a line of a formatted rule may be before it is broken at its
-// and or or.
+// wide is how long a line of a formatted rule may be before it is broken: at its
+// and or or, and then inside its where.
 const wide = 80
 
 // Format returns the rule in its canonical form: keywords and names in lower
 // case, != for <>, only the parentheses that are needed, one line when it is
-// short and otherwise one condition a line. Parse(Format(t)) is t again.
+// short and otherwise one condition a line, inside a long where, too. Parse(Format(t)) is t again.
 func Format(t *Tree) string {
 	var b strings.Builder
 	layout(&b, t.Root, 0)
@@ -21,6 +21,10 @@ func Format(t *Tree) string {
 // layout writes e, breaking it when it does not fit behind indent.
 func layout(b *strings.Builder, e Expr, indent int) {
 	line := formatExpr(e)
+	if len(line)+indent <= wide {
+		b.WriteString(line)
+		return
+	}
 	var list []Expr
 	word := ""
 	switch e := e.(type) {
@@ -28,9 +32,8 @@ func layout(b *strings.Builder, e Expr, indent int) {
 		list, word = e.List, "and "
 	case *Or:
 		list, word = e.List, "or "
-	}
-	if list == nil || len(line)+indent <= wide {
-		b.WriteString(line)
+	default:
+		b.WriteString(printer{broken: true, indent: indent}.expr(e))
 		return
 	}
 	margin := "\n" + strings.Repeat(" ", indent)
@@ -46,71 +49,111 @@ func layout(b *strings.Builder, e Expr, indent int) {
 			b.WriteString(margin + ")")
 			continue
 		}
-		if _, and := x.(*And); and && len(inner)+indent+len(word) > wide {
-			layout(b, x, indent+len(word))
+		if len(inner)+indent+len(word) > wide {
+			if _, and := x.(*And); and {
+				layout(b, x, indent+len(word))
+			} else {
+				b.WriteString(printer{broken: true, indent: indent}.expr(x))
+			}
 			continue
 		}
-		b.WriteString(operand(x, word == "and "))
+		b.WriteString(printer{}.operand(x, word == "and "))
 	}
 }
 
-// operand writes e in one line, in parentheses when it is an or under an and.
-func operand(e Expr, underAnd bool) string {
-	if _, or := e.(*Or); or && underAnd {
-		return "(" + formatExpr(e) + ")"
-	}
-	return formatExpr(e)
+// A printer writes conditions and values. The zero value writes them in one
+// line; a broken one breaks inside the parentheses of a where and of a not.
+type printer struct {
+	broken bool
+	indent int // of the line on which the condition starts
 }
 
 // formatExpr writes e in one line.
-func formatExpr(e Expr) string {
+func formatExpr(e Expr) string { return printer{}.expr(e) }
+
+func formatSet(s *Set) string { return printer{}.set(s) }
+
+func formatValue(v Value) string { return printer{}.value(v) }
+
+// formatFunction writes exists or an aggregate.
+func formatFunction(of string, s *Set) string {
+	if of == "exists" {
+		return formatExpr(&Exists{Set: s})
+	}
+	return formatValue(&Aggregate{Func: of, Set: s})
+}
+
+// operand writes e, in parentheses when it is an or under an and.
+func (p printer) operand(e Expr, underAnd bool) string {
+	if _, or := e.(*Or); or && underAnd {
+		return "(" + p.expr(e) + ")"
+	}
+	return p.expr(e)
+}
+
+func (p printer) expr(e Expr) string {
 	switch e := e.(type) {
 	case *And:
-		return joined(e.List, " and ", true)
+		return p.joined(e.List, " and ", true)
 	case *Or:
-		return joined(e.List, " or ", false)
+		return p.joined(e.List, " or ", false)
 	case *Not:
 		switch e.X.(type) {
 		case *And, *Or:
-			return "not (" + formatExpr(e.X) + ")"
+			if p.broken {
+				return "not (" + p.inner(e.X) + ")"
+			}
+			return "not (" + p.expr(e.X) + ")"
 		}
-		return "not " + formatExpr(e.X)
+		return "not " + p.expr(e.X)
 	case *Exists:
-		return "exists (" + formatSet(e.Set) + ")"
+		return "exists (" + p.set(e.Set) + ")"
 	case *InSegment:
 		return "in segment " + quote(e.Segment)
 	case *Compare:
-		return formatValue(e.Left) + " " + e.Op.String() + " " + formatValue(e.Right)
+		return p.value(e.Left) + " " + e.Op.String() + " " + p.value(e.Right)
 	case *Between:
-		return formatValue(e.X) + negated(e.Not) + " between " + formatValue(e.Low) + " and " + formatValue(e.High)
+		return p.value(e.X) + negated(e.Not) + " between " + p.value(e.Low) + " and " + p.value(e.High)
 	case *In:
 		items := make([]string, len(e.List))
 		for i, v := range e.List {
-			items[i] = formatValue(v)
+			items[i] = p.value(v)
 		}
-		return formatValue(e.X) + negated(e.Not) + " in (" + strings.Join(items, ", ") + ")"
+		return p.value(e.X) + negated(e.Not) + " in (" + strings.Join(items, ", ") + ")"
 	case *Match:
-		return formatValue(e.X) + negated(e.Not) + " " + e.Op.String() + " " + quote(e.Pattern)
+		return p.value(e.X) + negated(e.Not) + " " + e.Op.String() + " " + quote(e.Pattern)
 	case *Is:
-		return formatValue(e.X) + " is" + negated(e.Not) + " " + e.What.String()
+		return p.value(e.X) + " is" + negated(e.Not) + " " + e.What.String()
 	case *Within:
-		direction := " within next "
-		if e.Last {
-			direction = " within last "
-		}
-		return formatValue(e.X) + negated(e.Not) + direction + e.For.String()
+		return p.value(e.X) + negated(e.Not) + " " + direction(e) + " " + e.For.String()
 	case *Truth:
-		return formatValue(e.X)
+		return p.value(e.X)
 	}
-	return "…" // a badExpr, in the hint of another fault
+	return "…" // what could not be read, in the hint of another fault
 }
 
-func joined(list []Expr, word string, and bool) string {
+// inner writes what stands in parentheses on lines of its own.
+func (p printer) inner(e Expr) string {
+	margin := "\n" + strings.Repeat(" ", p.indent)
+	var b strings.Builder
+	b.WriteString(margin + "  ")
+	layout(&b, e, p.indent+2)
+	return b.String() + margin
+}
+
+func (p printer) joined(list []Expr, word string, and bool) string {
 	parts := make([]string, len(list))
 	for i, e := range list {
-		parts[i] = operand(e, and)
+		parts[i] = p.operand(e, and)
 	}
 	return strings.Join(parts, word)
+}
+
+func direction(e *Within) string {
+	if e.Last {
+		return "within last"
+	}
+	return "within next"
 }
 
 func negated(not bool) string {
@@ -120,18 +163,21 @@ func negated(not bool) string {
 	return ""
 }
 
-func formatSet(s *Set) string {
+func (p printer) set(s *Set) string {
 	out := s.Collection
 	if s.Field != "" {
 		out += "." + s.Field
 	}
-	if s.Where != nil {
-		out += " where " + formatExpr(s.Where)
+	switch {
+	case s.Where == nil:
+		return out
+	case p.broken:
+		return out + " where" + p.inner(s.Where)
 	}
-	return out
+	return out + " where " + p.expr(s.Where)
 }
 
-func formatValue(v Value) string {
+func (p printer) value(v Value) string {
 	switch v := v.(type) {
 	case *Ref:
 		name := v.Name
@@ -143,7 +189,7 @@ func formatValue(v Value) string {
 		}
 		return name
 	case *Aggregate:
-		return v.Func + "(" + formatSet(v.Set) + ")"
+		return v.Func + "(" + p.set(v.Set) + ")"
 	case *TextLit:
 		return quote(v.Text)
 	case *NumberLit:
@@ -157,6 +203,8 @@ func formatValue(v Value) string {
 		return "timestamp " + quote(v.Time.Format(time.RFC3339Nano))
 	case *Moment:
 		return formatMoment(v)
+	case *qualified: // in the hint of another fault
+		return v.field
 	}
 	return "…"
 }

@@ -57,7 +57,8 @@ func large() map[string]string {
 	}
 }
 
-// Hostile sources end in a rule or in diagnostics, soon, and a rule can be asked.
+// Hostile sources end in a rule or in diagnostics, soon, and a rule can be asked
+// (closed-language).
 func TestInjection(t *testing.T) {
 	t.Parallel()
 	sources := injections(t)

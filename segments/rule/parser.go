@@ -109,6 +109,10 @@ func (p *parser) primary() Expr {
 	switch {
 	case p.isSymbol("("):
 		return p.group()
+	case p.isWord("segment"):
+		p.countPredicate(t)
+		p.fail(segmentWithoutIn(t.span, p.segmentMeant()))
+		return p.bad(t)
 	case p.isWord("exists"):
 		p.countPredicate(t)
 		p.advance()
@@ -127,7 +131,7 @@ func (p *parser) primary() Expr {
 		p.advance()
 		name := p.peek()
 		if name.kind != tokText {
-			p.fail(wantSegment(name))
+			p.fail(wantSegment(name, p.segmentMeant()))
 			return p.bad(t)
 		}
 		p.advance()
@@ -137,6 +141,12 @@ func (p *parser) primary() Expr {
 		return p.setEnded(&InSegment{at{t.span.to(name.span)}, name.text})
 	}
 	p.countPredicate(t)
+	if e := p.memberOf(); e != nil {
+		return e
+	}
+	if e := p.possession(); e != nil {
+		return e
+	}
 	return p.predicate()
 }
 
@@ -195,7 +205,7 @@ func (p *parser) predicate() Expr {
 	case !ok:
 		return p.bad(start)
 	case e != nil:
-		return e
+		return p.windowed(e)
 	case not:
 		p.fail(notNeedsOperator(t.span, p.peek(), p.text(x.Span())))
 		return p.bad(start)

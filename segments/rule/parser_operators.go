@@ -1,5 +1,7 @@
 package rule
 
+import "slices"
+
 // What follows the left side of a predicate, by operator.
 
 func (p *parser) compare(x Value, op Op) (Expr, bool) {
@@ -7,6 +9,13 @@ func (p *parser) compare(x Value, op Op) (Expr, bool) {
 	switch {
 	case p.isWord("null"):
 		p.advance()
+		if _, ok := x.(*qualified); ok { // what is said about that comes first
+			what := Null
+			if op == NotEqual {
+				what = Present
+			}
+			return &Is{at{x.Span().to(t.span)}, x, what, false}, true
+		}
 		p.report(equalsNull(x.Span().to(t.span), p.text(x.Span()), op))
 		return &badExpr{at{x.Span().to(t.span)}}, true
 	case p.isSymbol("(") && (op == Equal || op == NotEqual):
@@ -49,7 +58,8 @@ func (p *parser) in(x Value, not bool) (Expr, bool) {
 	t := p.peek()
 	switch {
 	case p.isWord("segment"):
-		p.fail(segmentOfValue(t.span))
+		p.advance()
+		p.fail(segmentOfValue(t.span, segmentWritten(not, p.peek())))
 		return nil, false
 	case !p.isSymbol("("):
 		p.fail(inNeedsList(t.span, p.shown(t)))
@@ -128,12 +138,20 @@ func (p *parser) match(x Value, not bool, op token) (Expr, bool) {
 }
 
 func (p *parser) is(x Value) (Expr, bool) {
+	is := p.tokens[p.pos-1].span
 	not := false
 	if p.isWord("not") {
 		p.advance()
 		not = true
 	}
 	t := p.peek()
+	if isOperator(t) && t.text != "not" && t.text != "is" {
+		e, ok := p.behindIs(x, not, t)
+		if _, bad := e.(*badExpr); ok && !bad {
+			p.report(isBeforeOperator(is, t.text, e))
+		}
+		return e, ok
+	}
 	what, ok := map[string]What{"null": Null, "set": Present, "true": True, "false": False}[t.text]
 	if t.kind != tokWord || !ok {
 		p.fail(wantIs(t, p.shown(t), not))
@@ -141,6 +159,33 @@ func (p *parser) is(x Value) (Expr, bool) {
 	}
 	p.advance()
 	return &Is{at{x.Span().to(t.span)}, x, what, not}, true
+}
+
+// behindIs reads an operator that has an is before it. Comparisons have no not
+// of their own.
+func (p *parser) behindIs(x Value, not bool, t token) (Expr, bool) {
+	_, compares := comparisons[t.text]
+	e, ok := p.behind(x, not && !compares, t)
+	c, compared := e.(*Compare)
+	switch {
+	case !not || !compared:
+		return e, ok
+	case c.Op == Equal:
+		c.Op = NotEqual
+		return c, ok
+	}
+	return &Not{c.at, c}, ok
+}
+
+// isOperator says whether t is what follows a value.
+func isOperator(t token) bool {
+	switch t.kind {
+	case tokSymbol:
+		return isComparison(t.text)
+	case tokWord:
+		return t.text == "starts" || t.text == "ends" || slices.Contains(operatorWords, t.text)
+	}
+	return false
 }
 
 func (p *parser) within(x Value, not bool) (Expr, bool) {

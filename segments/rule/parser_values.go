@@ -99,7 +99,7 @@ func (p *parser) number(start Span, negative bool) (Value, bool) {
 		p.fail(strayDuration(lit.span.to(word.span), p.text(lit.span.to(word.span))))
 		return nil, false
 	}
-	if IsReserved(word.text) || borrowedWords[word.text] != "" {
+	if IsReserved(word.text) || borrowedWords[word.text] != "" || joiners[word.text] != "" {
 		return lit, true
 	}
 	p.advance()

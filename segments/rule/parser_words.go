@@ -43,8 +43,6 @@ func wantValue(t token, shown string, start bool, after token) Diagnostic {
 		case t.text == "and" || t.text == "or":
 			d.Msg = fmt.Sprintf("%q joins two conditions, and here one is missing", t.text)
 			d.Hint = "delete it, or write the missing condition"
-		case t.text == "segment":
-			d.Hint = "write in segment '…'"
 		case t.text == "last" && after.text == "(":
 			d.Hint = "the newest element's is written latest(…)"
 		case t.text == "where":
@@ -85,6 +83,9 @@ func wantComparison(t token, shown, left string) Diagnostic {
 	case sqlWords[strings.ToLower(left)] || left == "case" || left == "if":
 		d.Msg = fmt.Sprintf("a rule is only a condition, and does not start with %q", left)
 		d.Hint = "write the condition by itself, as in plan = 'Pro' and not deleted"
+	case possessive[strings.ToLower(left)]:
+		d.Msg = fmt.Sprintf("%q is not a word of rules", left)
+		d.Hint = "a condition starts with the attribute, as in plan = 'Pro', or with exists"
 	case t.text == "last" || t.text == "next":
 		d.Hint = "write within " + t.text
 	case t.kind == tokWord && borrowedWords[t.text] != "":
@@ -120,6 +121,8 @@ func notNeedsOperator(s Span, next token, left string) Diagnostic {
 func wantAndOr(t token, shown string, before, after token) Diagnostic {
 	d := Diagnostic{t.span, `expected "and" or "or" before ` + shown, "join conditions with and or or"}
 	switch {
+	case joiners[t.text] != "":
+		d.Hint = fmt.Sprintf("write %s instead of %s", joiners[t.text], t.text)
 	case t.text == "where":
 		d.Hint = "where stands only in the parentheses of exists, count and the like; join conditions with and"
 	case t.text == "," && before.kind == tokNumber && after.kind == tokNumber && before.span.End+1 == after.span.Start:
@@ -193,6 +196,8 @@ func wantIs(t token, shown string, not bool) Diagnostic {
 	switch {
 	case t.text == "(":
 		d.Hint = "for one of several values, write in (…)"
+	case !not && borrowedWords[t.text] != "":
+		d.Hint = "leave out is, and write " + borrowedWords[t.text]
 	case t.text == "empty" || t.text == "blank" || t.text == "missing" || t.text == "unknown" || t.text == "none":
 		d.Hint = "write is null"
 	case not:

@@ -34,6 +34,8 @@ func wantCollection(t token, shown, of string) Diagnostic {
 func unclosedSet(next token, shown string, set *Set, of string) Diagnostic {
 	d := Diagnostic{next.span, "expected ) behind the collection, found " + shown, ""}
 	switch {
+	case set.Where != nil && joiners[next.text] != "":
+		d.Hint = fmt.Sprintf("write %s instead of %s", joiners[next.text], next.text)
 	case set.Where != nil:
 		d.Hint = "close the parenthesis, or join conditions with and or or"
 	case next.text == ",":
@@ -73,15 +75,40 @@ func conditionCompared(s Span, e Expr, next token) Diagnostic {
 	return d
 }
 
-func segmentOfValue(s Span) Diagnostic {
-	return Diagnostic{s, "a value is not in a segment; a customer is", "write in segment '…' as a condition by itself"}
+// segmentOfValue: write is the condition without the value.
+func segmentOfValue(s Span, write string) Diagnostic {
+	return Diagnostic{s, "a value is not in a segment; a customer is", "write " + write + " as a condition by itself"}
 }
 
-func wantSegment(t token) Diagnostic {
+// segmentOfCustomer: write is the condition without what stands before it.
+func segmentOfCustomer(s Span, write string) Diagnostic {
+	return Diagnostic{s, "in segment stands by itself: a rule is about the customer already", "write " + write}
+}
+
+func segmentWithoutIn(s Span, write string) Diagnostic {
+	return Diagnostic{s, `expected a condition, found "segment"`, "write " + write}
+}
+
+// segmentWritten is how membership of the segment that name quotes is written.
+func segmentWritten(not bool, name token) string {
+	write := "in segment "
+	if not {
+		write = "not in segment "
+	}
+	if name.kind == tokText && !name.bad {
+		return write + quote(clip(name.text, 60))
+	}
+	return write + "'…'"
+}
+
+// wantSegment: meant is the condition with the name that follows, if one does.
+func wantSegment(t token, meant string) Diagnostic {
 	d := wantText(t.span, "the segment's name in single quotes", "in segment 'vip'")
 	switch {
 	case t.text == "(":
 		d.Hint = "name one at a time: write in segment 'vip' or in segment '…'"
+	case t.text == "is" || t.text == "not" || t.kind == tokSymbol && isComparison(t.text):
+		d.Hint = "write " + meant
 	case t.kind == tokWord && !IsReserved(t.text):
 		d.Hint = "write in segment " + quote(t.text)
 	}
@@ -121,4 +148,81 @@ func qualifiedName(v *qualified) Diagnostic {
 		d.Hint = fmt.Sprintf("write metadata[%s]", quote(v.field))
 	}
 	return d
+}
+
+// whereMissing: the condition has been read as if where stood before it.
+func whereMissing(s Span, set *Set, of string) Diagnostic {
+	return Diagnostic{s, "conditions on the elements follow where", "write " + formatFunction(of, set)}
+}
+
+// wordsBefore: the checker, which knows the values, says it better.
+func wordsBefore(s Span, set *Set, e *adjective) Diagnostic {
+	bare := *set
+	bare.Where = &badExpr{}
+	return Diagnostic{s, fmt.Sprintf("%s is followed by a collection, with nothing before its name", e.of), "write " + formatFunction(e.of, &bare)}
+}
+
+// possessed: the checker, which knows the collections, says it better.
+func possessed(s Span, word string, not bool) Diagnostic {
+	d := Diagnostic{s, quoteName(word) + " is not a word of rules; what a customer has is asked for by exists", "write exists (invoices where …)"}
+	if not {
+		d.Hint = "write not exists (invoices where …)"
+	}
+	return d
+}
+
+// windowAlone is for a span of time that is said of no attribute.
+func windowAlone(s Span, within string, e Expr) Diagnostic {
+	d := Diagnostic{s, "within asks about a time, and none is named before it", "name it, joined by and: and " + timed(within)}
+	if _, ok := e.(*InSegment); ok {
+		d.Hint = "in segment is about now; name a time, joined by and: and … " + within
+	}
+	c, ok := e.(*Compare)
+	if !ok {
+		return d
+	}
+	timed := *c
+	left, inLeft := c.Left.(*Aggregate)
+	right, inRight := c.Right.(*Aggregate)
+	switch {
+	case inLeft:
+		timed.Left = &Aggregate{left.at, left.Func, timedSet(left.Set, within)}
+	case inRight:
+		timed.Right = &Aggregate{right.at, right.Func, timedSet(right.Set, within)}
+	default:
+		return d
+	}
+	d.Hint = "put it into the parentheses: write " + formatExpr(&timed)
+	return d
+}
+
+func windowBehindSet(s Span, set *Set, within string) Diagnostic {
+	return Diagnostic{s, "within asks about a time, and none is named before it",
+		"put it into the parentheses: write " + formatFunction("exists", timedSet(set, within))}
+}
+
+// timed guesses what was meant to be within a span of time: of what is to come,
+// that is not when it was made.
+func timed(within string) string {
+	if strings.HasPrefix(within, "within next") {
+		return "… " + within
+	}
+	return "created_at " + within
+}
+
+// timedSet narrows a set, for a hint, to what was made within a span of time.
+func timedSet(set *Set, within string) *Set {
+	out := *set
+	time := &Truth{X: &Ref{Name: timed(within)}}
+	if out.Where == nil {
+		out.Where = time
+	} else {
+		out.Where = &And{List: []Expr{out.Where, time}}
+	}
+	return &out
+}
+
+// isBeforeOperator: e is the condition without is.
+func isBeforeOperator(s Span, operator string, e Expr) Diagnostic {
+	return Diagnostic{s, operator + " stands behind the name without is", "write " + formatExpr(e)}
 }

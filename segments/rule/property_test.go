@@ -51,7 +51,8 @@ func TestFormat_KeepsTheAnswer(t *testing.T) {
 }
 
 // Between two instants no answer changes but those of the owners of a value that
-// a bound has passed. This is what makes looking only at them exact.
+// a bound has passed. This is what makes looking only at them exact
+// (exact-membership).
 func TestRule_Crossings_CoverEveryFlip(t *testing.T) {
 	t.Parallel()
 	flips, inSets, onBound := 0, 0, 0

@@ -1,6 +1,9 @@
 package rule
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // nearest returns the candidate that a slip of the finger would turn into word:
 // at most a third of its letters wrong, case ignored. Of equals the first wins.
@@ -46,4 +49,71 @@ func slips(a, b string) int {
 		before, last, row = last, row, before
 	}
 	return last[len(b)]
+}
+
+// akin returns the candidates that share the most words with name, as
+// card_expires_at does with card_expiry; none when more than four do.
+func akin(name string, candidates []string) []string {
+	var found []string
+	best := 1
+	for _, c := range candidates {
+		switch score := kinship(strings.Split(strings.ToLower(name), "_"), strings.Split(c, "_")); {
+		case score > best:
+			best, found = score, []string{c}
+		case score == best && found != nil:
+			found = append(found, c)
+		}
+	}
+	if len(found) > 4 {
+		return nil
+	}
+	return found
+}
+
+// timeWords end the names of times; any stands for another.
+var timeWords = []string{"at", "date", "on", "day", "time"}
+
+// kinship rates what two names have in common: a word first of all, then how
+// little the other one says besides. It is at most 1 when that is nothing, or
+// only that both are times.
+func kinship(name, other []string) int {
+	shared, times, rest := 0, 0, 0
+	for _, w := range other {
+		switch {
+		case slices.Contains(timeWords, w):
+			if slices.ContainsFunc(name, func(n string) bool { return slices.Contains(timeWords, n) }) {
+				times = 1
+			}
+		case slices.ContainsFunc(name, func(n string) bool { return sameStem(n, w) }):
+			shared++
+		default:
+			rest++
+		}
+	}
+	if shared == 0 {
+		return times
+	}
+	return 20*shared + 10*times - min(rest, 9)
+}
+
+// covers says whether every word of name is one of other's.
+func covers(other, name string) bool {
+	for _, n := range strings.Split(strings.ToLower(name), "_") {
+		if !slices.ContainsFunc(strings.Split(other, "_"), func(w string) bool {
+			return sameStem(n, w) || slices.Contains(timeWords, n) && slices.Contains(timeWords, w)
+		}) {
+			return false
+		}
+	}
+	return true
+}
+
+// sameStem says whether two words begin alike and differ only at the end, as
+// expiry and expires do, or trial and trials.
+func sameStem(a, b string) bool {
+	n := 0
+	for n < min(len(a), len(b)) && a[n] == b[n] {
+		n++
+	}
+	return a == b && n > 2 || n > 4 || n > 2 && len(a)-n < 3 && len(b)-n < 3
 }

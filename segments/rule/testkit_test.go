@@ -49,6 +49,7 @@ var attributes = &catalog{
 			{Name: "mrr", Type: rule.MoneyType},
 			{Name: "quantity", Type: rule.Number},
 			{Name: "trial_ends_at", Type: rule.InstantType},
+			{Name: "collection_method", Type: rule.Text},
 			{Name: "metadata", Type: rule.MapType},
 		}},
 		{Name: "invoices", One: "an invoice", Fields: []rule.Attribute{
@@ -59,6 +60,7 @@ var attributes = &catalog{
 			{Name: "amount_remaining", Type: rule.MoneyType},
 			{Name: "due_at", Type: rule.InstantType},
 			{Name: "attempt_count", Type: rule.Number},
+			{Name: "collection_method", Type: rule.Text},
 			{Name: "metadata", Type: rule.MapType},
 		}},
 		{Name: "charges", One: "a charge", Fields: []rule.Attribute{

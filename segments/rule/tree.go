@@ -97,6 +97,32 @@ type (
 	}
 	// badExpr is where a condition could not be read; the fault is reported.
 	badExpr struct{ at }
+	// adjective is the where of a set with words before its collection, as in
+	// exists (open invoices). Like the next two it is reported, and the checker,
+	// who knows the catalog, may say it better.
+	adjective struct {
+		at
+		of    string // exists, or the aggregate
+		words []string
+		rest  Expr // what stands behind where; nil without one
+		fault Diagnostic
+	}
+	// possession is has paid, or no charges.
+	possession struct {
+		at
+		not   bool
+		words []string
+		where bool // a where follows
+		fault Diagnostic
+	}
+	// window is a condition and a span of time without an attribute, as in
+	// status = 'failed' within last 30 days.
+	window struct {
+		at
+		x      Expr
+		within string
+		fault  Diagnostic
+	}
 )
 
 // Values.
@@ -226,19 +252,22 @@ const (
 	OnDate
 )
 
-func (*And) expr()       {}
-func (*Or) expr()        {}
-func (*Not) expr()       {}
-func (*Exists) expr()    {}
-func (*InSegment) expr() {}
-func (*Compare) expr()   {}
-func (*Between) expr()   {}
-func (*In) expr()        {}
-func (*Match) expr()     {}
-func (*Is) expr()        {}
-func (*Within) expr()    {}
-func (*Truth) expr()     {}
-func (*badExpr) expr()   {}
+func (*And) expr()        {}
+func (*Or) expr()         {}
+func (*Not) expr()        {}
+func (*Exists) expr()     {}
+func (*InSegment) expr()  {}
+func (*Compare) expr()    {}
+func (*Between) expr()    {}
+func (*In) expr()         {}
+func (*Match) expr()      {}
+func (*Is) expr()         {}
+func (*Within) expr()     {}
+func (*Truth) expr()      {}
+func (*badExpr) expr()    {}
+func (*adjective) expr()  {}
+func (*possession) expr() {}
+func (*window) expr()     {}
 
 func (*Ref) value()          {}
 func (*Aggregate) value()    {}

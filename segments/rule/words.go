@@ -47,6 +47,17 @@ var operatorWords = []string{
 	"between", "contains", "in", "like", "ilike", "starts with", "ends with", "is", "not", "within", "before", "after",
 }
 
+// joiners are what people write between two conditions besides and and or.
+var joiners = map[string]string{
+	"but": "and", "also": "and", "plus": "and", "while": "and", "et": "and", "und": "and",
+	"except": "and not", "unless": "and not", "excluding": "and not", "minus": "and not", "nor": "and not",
+}
+
+// possessive are the words before what somebody has; no and without deny it.
+var possessive = map[string]bool{
+	"has": true, "have": true, "had": true, "having": true, "with": true, "without": true, "no": true,
+}
+
 // borrowedWords are what other languages call our operators.
 var borrowedWords = map[string]string{
 	"equals": "=", "equal": "=", "eq": "=", "neq": "!=", "ne": "!=", "gt": ">", "gte": ">=", "lt": "<", "lte": "<=",
