@@ -28,7 +28,7 @@ func (e *evaluation) auditOne(ctx context.Context, s *state) error {
 		return nil
 	}
 	e.audited = true
-	m, err := e.amongAll(ctx, s, s.live, stretch{silent, beyond}, beyond)
+	m, err := e.amongAll(ctx, s, s.live, stretch{}, beyond)
 	if err != nil {
 		return err
 	}

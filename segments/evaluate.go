@@ -23,24 +23,23 @@ type evaluation struct {
 	budget   int // customers that lists may still take in, or be told of
 	tick     Tick
 
-	ready     []int // accounts, sorted
-	customers int   // there are, or as many as the budget was; -1: not counted yet
-	news      news
-	crossed   map[rule.Crossing]touched
-	parents   map[string]bool            // segments that others name
-	moved     map[string][]customers.Ref // of parents: who came and went
-	rebuilt   map[customers.Ref]bool     // who moved because a list was built anew
-	replaced  map[string]bool            // of parents: so many that they have no names
-	live      map[string]bool            // segments with a list in force
-	touched   map[*rule.Rule]touched     // found already
-	audited   bool
+	ready    []int // accounts, sorted
+	news     news
+	crossed  map[rule.Crossing]touched
+	parents  map[string]bool            // segments that others name
+	moved    map[string][]customers.Ref // of parents: who came and went
+	rebuilt  map[customers.Ref]bool     // who moved because a list was built anew
+	replaced map[string]bool            // of parents: so many that they have no names
+	live     map[string]bool            // segments with a list in force
+	touched  map[*rule.Rule]touched     // found already
+	audited  bool
 }
 
 // run consumes the news and brings every segment up to the tick's instant.
 func (e *evaluation) run(ctx context.Context) error {
 	e.parents, e.moved, e.replaced, e.live = map[string]bool{}, map[string][]customers.Ref{}, map[string]bool{}, map[string]bool{}
 	e.rebuilt = map[customers.Ref]bool{}
-	e.touched, e.customers = map[*rule.Rule]touched{}, -1
+	e.touched = map[*rule.Rule]touched{}
 	list, err := states(ctx, e.tx)
 	if err != nil {
 		return err

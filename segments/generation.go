@@ -157,27 +157,26 @@ func (e *evaluation) miss(ctx context.Context, g *generation, why string) error 
 // the tick still may, and reports whether that was everybody.
 func (e *evaluation) pass(ctx context.Context, s *state) (all bool, err error) {
 	g := s.building
-	if g.Passed == beyond || e.budget <= 0 && g.Passed != silent {
-		return g.Passed == beyond, nil
+	if g.Passed == beyond {
+		return true, nil
 	}
 	if e.budget <= 0 {
 		return false, e.recordPass(ctx, g)
 	}
-	in := stretch{g.Passed, beyond}
-	if in.upTo, err = e.nextKey(ctx, `dunlin.customers where true`, g.Passed); err != nil {
+	in, n, err := e.nextStretch(ctx, g.Passed, `dunlin.customers where true`)
+	if err != nil {
 		return false, err
 	}
-	if in.upTo == beyond && e.customers < 0 {
-		if err := e.tx.QueryRow(ctx, `select count(*) from (select from dunlin.customers limit $1) x`, e.budget).Scan(&e.customers); err != nil {
-			return false, fmt.Errorf("count customers: %w", err)
-		}
+	if n == 0 {
+		g.Passed = beyond
+		return true, e.recordPass(ctx, g)
 	}
 	if _, err := e.amongAll(ctx, s, g, in, silent); err != nil {
 		return false, err
 	}
-	g.Passed = in.upTo
-	e.spend(in, e.customers)
-	return g.Passed == beyond, e.recordPass(ctx, g)
+	g.Passed = in.end()
+	e.budget -= n
+	return e.pass(ctx, s)
 }
 
 func (e *evaluation) recordPass(ctx context.Context, g *generation) error {
@@ -189,33 +188,49 @@ func (e *evaluation) recordPass(ctx context.Context, g *generation) error {
 	return nil
 }
 
-// spend takes a stretch off the budget: all of it, unless it was the last,
-// with at most so many customers.
-func (e *evaluation) spend(in stretch, most int) {
-	if in.upTo != beyond {
-		e.budget = 0
-		return
+// nextStretch returns the customers that follow after one, as many as the tick
+// still may look at, and how many they are. From is a table and a condition of
+// ours.
+func (e *evaluation) nextStretch(ctx context.Context, after customers.Ref, from string, args ...any) (in stretch, n int, err error) {
+	err = e.tx.QueryRow(ctx, `
+		with next as (
+			select account_id from `+from+` and (account_id, customer_id) > ($1, $2)
+			order by account_id, customer_id limit 1),
+		stretch as (
+			select customer_id from `+from+` and account_id = (select account_id from next)
+			  and customer_id > case when (select account_id from next) = $1 then $2 else 0 end
+			order by customer_id limit $3)
+		select coalesce((select account_id from next), 0), coalesce(max(customer_id), 0), count(*) from stretch`,
+		append([]any{after.Account, after.Customer, e.budget}, args...)...).Scan(&in.account, &in.upTo, &n)
+	if err != nil {
+		return in, 0, fmt.Errorf("find the next customers: %w", err)
 	}
-	e.budget -= min(e.budget, most)
+	if in.account == after.Account {
+		in.after = after.Customer
+	}
+	if n < e.budget {
+		in.upTo = beyond.Customer
+	}
+	return in, n, nil
 }
 
-// nextKey returns the customer with whom the budget ends, of a table and a
-// condition of ours; beyond when it does not.
-func (e *evaluation) nextKey(ctx context.Context, from string, after customers.Ref, args ...any) (customers.Ref, error) {
-	rows, err := e.tx.Query(ctx, `
-		select account_id, customer_id from `+from+` and (account_id, customer_id) > ($1, $2)
-		order by account_id, customer_id offset $3 limit 1`, append([]any{after.Account, after.Customer, e.budget - 1}, args...)...)
-	if err != nil {
-		return beyond, fmt.Errorf("find the next customers: %w", err)
+// nextTold returns the customers of whom nobody has been told yet and who are in
+// either list, and how many they are at least.
+func (e *evaluation) nextTold(ctx context.Context, s *state) (in stretch, n int, err error) {
+	const members = `dunlin.members where generation = $4`
+	if in, n, err = e.nextStretch(ctx, s.told, members, s.live.ID); err != nil {
+		return in, n, err
 	}
-	found, err := pgx.CollectRows(rows, pgx.RowToStructByPos[customers.Ref])
-	if err != nil {
-		return beyond, fmt.Errorf("find the next customers: %w", err)
+	old, m, err := e.nextStretch(ctx, s.told, members, s.replaced)
+	switch {
+	case err != nil, m == 0:
+		return in, n, err
+	case n == 0 || old.account < in.account:
+		return old, m, nil
+	case old.account == in.account:
+		in.upTo = min(in.upTo, old.upTo)
 	}
-	if len(found) == 0 {
-		return beyond, nil
-	}
-	return found[0], nil
+	return in, max(n, m), nil
 }
 
 // flip puts the list that was built in force. Joins and leaves against the one
@@ -250,29 +265,27 @@ func (e *evaluation) tell(ctx context.Context, s *state) error {
 	if s.told == beyond {
 		return nil
 	}
-	if e.budget > 0 {
-		in := stretch{s.told, beyond}
-		for _, g := range []int{s.live.ID, s.replaced} {
-			end, err := e.nextKey(ctx, `dunlin.members where generation = $4`, s.told, g)
-			if err != nil {
-				return err
-			}
-			if compare(end, in.upTo) < 0 {
-				in.upTo = end
-			}
+	for e.budget > 0 && s.told != beyond {
+		in, n, err := e.nextTold(ctx, s)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			s.told = beyond
+			break
 		}
 		m, err := e.between(ctx, s, in)
 		if err != nil {
 			return err
 		}
 		if s.flipped {
-			e.moved[s.Name] = m.refs()
-			for _, ref := range e.moved[s.Name] {
-				e.rebuilt[ref] = true
+			e.moved[s.Name] = append(e.moved[s.Name], m.refs()...)
+			for _, x := range m.who {
+				e.rebuilt[x.Ref] = true
 			}
 		}
-		e.spend(in, int(s.live.Members)+1)
-		s.told = in.upTo
+		s.told = in.end()
+		e.budget -= n
 	}
 	// Who is told of later has no names yet for the segments that depend on it.
 	e.replaced[s.Name] = s.flipped && s.told != beyond

@@ -297,10 +297,10 @@ func tellingHalf(t *testing.T) *fixture {
 	f.chunk = 20
 	f.edit("s", "not delinquent")
 	f.next()
-	f.next()
-	same(t, "complete, and nobody told of", []any{f.stored("s").Building, f.log("s")}, []any{"", ""})
+	same(t, "passed, and nobody told of", []any{f.stored("s").Building, f.log("s")}, []any{"edited", ""})
 	f.chunk = 3
 	f.next()
+	same(t, "complete", f.stored("s").Building, "")
 	same(t, "the first are told of", f.log("s"), "+001 -002 +003 -004 +005")
 	return f
 }

@@ -69,13 +69,23 @@ func (e *evaluation) amongRefs(ctx context.Context, s *state, g *generation, ref
 	return m, err
 }
 
-// A stretch is the customers after one, up to and including another.
-type stretch struct{ after, upTo customers.Ref }
+// A stretch is customers of one account: those after one, up to and including
+// another. The zero value is everybody. It is no comparison of pairs, of which
+// Postgres cannot tell how many customers they leave.
+type stretch struct {
+	account     int
+	after, upTo int64
+}
 
 func (s stretch) of(alias string) sq.Sqlizer {
-	return sq.Expr(fmt.Sprintf(`(%[1]s.account_id, %[1]s.customer_id) > (?, ?) and (%[1]s.account_id, %[1]s.customer_id) <= (?, ?)`, alias),
-		s.after.Account, s.after.Customer, s.upTo.Account, s.upTo.Customer)
+	if s.account == 0 {
+		return sq.Expr("true")
+	}
+	return sq.Expr(fmt.Sprintf(`%[1]s.account_id = ? and %[1]s.customer_id > ? and %[1]s.customer_id <= ?`, alias), s.account, s.after, s.upTo)
 }
+
+// end is the stretch's last customer.
+func (s stretch) end() customers.Ref { return customers.Ref{Account: s.account, Customer: s.upTo} }
 
 // amongAll does the same for every customer of a stretch, at once.
 func (e *evaluation) amongAll(ctx context.Context, s *state, g *generation, in stretch, told customers.Ref) (move, error) {
@@ -113,16 +123,16 @@ func (e *evaluation) amongAll(ctx context.Context, s *state, g *generation, in s
 // between compares the list in force with the one before it, and changes
 // neither.
 func (e *evaluation) between(ctx context.Context, s *state, in stretch) (move, error) {
-	args := []any{s.live.ID, in.of("n"), s.replaced, s.replaced, in.of("o"), s.live.ID}
+	args := []any{s.live.ID, in.of("n"), s.replaced, in.of("o"), s.replaced, in.of("o"), s.live.ID, in.of("n")}
 	return e.change(ctx, s.Name, sq.Expr(`
 		with come as (
 			select n.account_id, n.customer_id from dunlin.members n
 			where n.generation = ? and ? and not exists (
-				select from dunlin.members o where o.generation = ? and o.account_id = n.account_id and o.customer_id = n.customer_id)),
+				select from dunlin.members o where o.generation = ? and ? and o.account_id = n.account_id and o.customer_id = n.customer_id)),
 		gone as (
 			select o.account_id, o.customer_id from dunlin.members o
 			where o.generation = ? and ? and not exists (
-				select from dunlin.members n where n.generation = ? and n.account_id = o.account_id and n.customer_id = o.customer_id)),
+				select from dunlin.members n where n.generation = ? and ? and n.account_id = o.account_id and n.customer_id = o.customer_id)),
 		`+loggedSQL, append(args, e.logArgs(s.Name, 0, beyond, e.parents[s.Name])...)...))
 }
 
