@@ -16,6 +16,10 @@ import (
 // logs the difference for those who have been told of: a list that is being
 // built is silent, and after it has taken the place of another it is told from
 // the first customer on.
+//
+// Lists grow fast, and Postgres plans by what it last knew of them. So nothing
+// here is a join between lists, which can turn out to read one of them once for
+// every row of the other: each is a probe by key, or a difference of sets.
 
 // silent tells of nobody.
 var silent = customers.Ref{}
@@ -42,13 +46,7 @@ func (e *evaluation) amongRefs(ctx context.Context, s *state, g *generation, ref
 		return move{}, err
 	}
 	accounts, ids := Columns(refs)
-	joined := sq.Expr(`?::timestamptz`, e.tick.At)
-	if before := s.before(g); before != 0 {
-		joined = sq.Expr(`coalesce((
-			       select o.joined_at from dunlin.members o
-			       where o.account_id = x.account_id and o.customer_id = x.customer_id and o.generation = ?), ?::timestamptz)`, before, e.tick.At)
-	}
-	args := []any{g.ID, g.Ready, cond, accounts, ids, g.ID, joined}
+	args := []any{g.ID, g.Ready, cond, accounts, ids, g.ID, e.joinedAt(s, g)}
 	m, err := e.change(ctx, s.Name, sq.Expr(`
 		with seen as materialized (
 			select w.account_id, w.customer_id,
@@ -93,26 +91,23 @@ func (e *evaluation) amongAll(ctx context.Context, s *state, g *generation, in s
 	if err != nil {
 		return move{}, err
 	}
-	joined, before := sq.Expr(`?::timestamptz from is_in n`, e.tick.At), s.before(g)
-	if before != 0 {
-		joined = sq.Expr(`coalesce(o.joined_at, ?::timestamptz)
-			from is_in n
-			left join dunlin.members o on o.generation = ? and o.account_id = n.account_id and o.customer_id = n.customer_id and ?`,
-			e.tick.At, before, in.of("o"))
-	}
-	args := []any{in.of("c"), g.Ready, cond, g.ID, in.of("m"), g.ID, joined}
+	args := []any{in.of("c"), g.Ready, cond, g.ID, in.of("m"), g.ID, g.ID, e.joinedAt(s, g)}
 	m, err := e.change(ctx, s.Name, sq.Expr(`
 		with is_in as materialized (
 			select c.account_id, c.customer_id from dunlin.customers c
 			where ? and c.account_id = any(?) and (?)),
 		gone as (
-			delete from dunlin.members m
-			where m.generation = ? and ?
-			  and not exists (select from is_in n where n.account_id = m.account_id and n.customer_id = m.customer_id)
+			delete from dunlin.members where ctid = any(array(
+				select (select m.ctid from dunlin.members m
+				        where m.account_id = x.account_id and m.customer_id = x.customer_id and m.generation = ?)
+				from (
+					select m.account_id, m.customer_id from dunlin.members m where ? and m.generation = ?
+					except all
+					select account_id, customer_id from is_in) x))
 			returning account_id, customer_id),
 		come as (
 			insert into dunlin.members (account_id, customer_id, generation, joined_at)
-			select n.account_id, n.customer_id, ?, ?
+			select x.account_id, x.customer_id, ?, ? from is_in x
 			on conflict do nothing
 			returning account_id, customer_id),
 		`+loggedSQL, append(args, e.logArgs(s.Name, g.ID, told, e.parents[s.Name])...)...))
@@ -120,19 +115,27 @@ func (e *evaluation) amongAll(ctx context.Context, s *state, g *generation, in s
 	return m, err
 }
 
+// joinedAt is since when customer x is in list g: who is a member of the list
+// before keeps the instant of joining.
+func (e *evaluation) joinedAt(s *state, g *generation) sq.Sqlizer {
+	before := s.before(g)
+	if before == 0 {
+		return sq.Expr(`?::timestamptz`, e.tick.At)
+	}
+	return sq.Expr(`coalesce((
+		       select o.joined_at from dunlin.members o
+		       where o.account_id = x.account_id and o.customer_id = x.customer_id and o.generation = ?), ?::timestamptz)`, before, e.tick.At)
+}
+
 // between compares the list in force with the one before it, and changes
 // neither.
 func (e *evaluation) between(ctx context.Context, s *state, in stretch) (move, error) {
-	args := []any{s.live.ID, in.of("n"), s.replaced, in.of("o"), s.replaced, in.of("o"), s.live.ID, in.of("n")}
+	args := []any{in.of("m"), s.live.ID, in.of("m"), s.replaced}
+	args = append(args, in.of("m"), s.replaced, in.of("m"), s.live.ID)
+	const keys = `select m.account_id, m.customer_id from dunlin.members m where ? and m.generation = ?`
 	return e.change(ctx, s.Name, sq.Expr(`
-		with come as (
-			select n.account_id, n.customer_id from dunlin.members n
-			where n.generation = ? and ? and not exists (
-				select from dunlin.members o where o.generation = ? and ? and o.account_id = n.account_id and o.customer_id = n.customer_id)),
-		gone as (
-			select o.account_id, o.customer_id from dunlin.members o
-			where o.generation = ? and ? and not exists (
-				select from dunlin.members n where n.generation = ? and ? and n.account_id = o.account_id and n.customer_id = o.customer_id)),
+		with come as (`+keys+` except all `+keys+`),
+		     gone as (`+keys+` except all `+keys+`),
 		`+loggedSQL, append(args, e.logArgs(s.Name, 0, beyond, e.parents[s.Name])...)...))
 }
 

@@ -18,6 +18,11 @@ import (
 // It reports whether it did. Members change with the ticks that follow.
 func Save(ctx context.Context, tx pgx.Tx, s Segment, now time.Time) (bool, error) {
 	written := strings.TrimSpace(s.Rule.Source())
+	// A tick writes segments in an order of its own: storing waits for it, so that
+	// neither waits for what the other holds.
+	if _, err := tx.Exec(ctx, `lock table dunlin.ticks in exclusive mode`); err != nil {
+		return false, fmt.Errorf("save segment %q: %w", s.Name, err)
+	}
 	var source, description, evaluate string
 	err := tx.QueryRow(ctx, `
 		select v.rule, v.description, v.evaluate

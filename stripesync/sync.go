@@ -178,7 +178,7 @@ func Unapplied(ctx context.Context, q customers.Querier, account int, stripeID s
 		select exists (
 			select from dunlin.stripe_events
 			where account_id = $1 and customer = $2 and state = 'stored' and class <> '')
-		or exists (select from dunlin.accounts where account_id = $1 and ready_at is null)`,
+		or exists (select from dunlin.accounts where account_id = $1 and ready_at is null and mirrored_at is not null)`,
 		account, stripeID).Scan(&waits)
 	if err != nil {
 		return false, fmt.Errorf("look for unapplied events of customer %q: %w", stripeID, err)
