@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -35,8 +36,8 @@ const quiet = time.Second
 
 // Work ticks, unless another tick has seen everything there is to see. Changes
 // that come one by one share a tick: it waits until the one before is TickGap
-// ago, and the pokes of all that came meanwhile find nothing to do.
-func (w *tickWorker) Work(ctx context.Context, _ *river.Job[TickArgs]) error {
+// ago, and of the pokes that came meanwhile only the newest waits with it.
+func (w *tickWorker) Work(ctx context.Context, job *river.Job[TickArgs]) error {
 	last, err := segments.LastTick(ctx, w.Pool)
 	if err != nil {
 		return err
@@ -50,6 +51,9 @@ func (w *tickWorker) Work(ctx context.Context, _ *river.Job[TickArgs]) error {
 	case !work.News && w.Now().Sub(last) < quiet:
 		return nil
 	case work.News && work.Since < w.TickGap:
+		if newer, err := w.newer(ctx, job.ID); err != nil || newer {
+			return err // which sees what this one would have seen
+		}
 		if err := pause(ctx, w.TickGap-work.Since); err != nil {
 			return err
 		}
@@ -61,6 +65,16 @@ func (w *tickWorker) Work(ctx context.Context, _ *river.Job[TickArgs]) error {
 	w.Logger.Debug("ticked", slog.Int64("tick", tick.ID), slog.Time("at", tick.At),
 		slog.Int64("joined", tick.Joined), slog.Int64("left", tick.Left))
 	return nil
+}
+
+// newer reports whether another poke waits behind this one.
+func (w *tickWorker) newer(ctx context.Context, id int64) (yes bool, err error) {
+	err = w.Pool.QueryRow(ctx, `
+		select exists (select from river.river_job where kind = $1 and state = 'available' and id > $2)`, TickArgs{}.Kind(), id).Scan(&yes)
+	if err != nil {
+		return false, fmt.Errorf("look for newer ticks: %w", err)
+	}
+	return yes, nil
 }
 
 func pause(ctx context.Context, d time.Duration) error {
