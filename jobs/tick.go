@@ -70,7 +70,7 @@ func (w *tickWorker) Work(ctx context.Context, job *river.Job[TickArgs]) error {
 // newer reports whether another poke waits behind this one.
 func (w *tickWorker) newer(ctx context.Context, id int64) (yes bool, err error) {
 	err = w.Pool.QueryRow(ctx, `
-		select exists (select from river.river_job where kind = $1 and state = 'available' and id > $2)`, TickArgs{}.Kind(), id).Scan(&yes)
+		select exists (select from `+Schema+`.river_job where kind = $1 and state = 'available' and id > $2)`, TickArgs{}.Kind(), id).Scan(&yes)
 	if err != nil {
 		return false, fmt.Errorf("look for newer ticks: %w", err)
 	}

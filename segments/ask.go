@@ -137,8 +137,12 @@ func (a Asking) ask(ctx context.Context, query sq.Sqlizer, into ...any) error {
 		if _, err := tx.Exec(ctx, fmt.Sprintf(`set local statement_timeout = %d`, max(timeout.Milliseconds(), 1))); err != nil {
 			return err
 		}
-		if err := projected(ctx, tx); err != nil {
+		again, err := ProjectedAgain(ctx, tx)
+		if err != nil {
 			return err
+		}
+		if len(again) > 0 {
+			return fmt.Errorf("the customers of account %q are being projected again, as after an upgrade, and half of them would seem to be gone; ask again when dunlin doctor says that it is done", again[0])
 		}
 		if most > 0 {
 			if err := affordable(ctx, tx, sql, args, most); err != nil {
@@ -152,23 +156,6 @@ func (a Asking) ask(ctx context.Context, query sq.Sqlizer, into ...any) error {
 		return fmt.Errorf("the rule took longer than %s and was given up; narrow it, for instance by a condition on an attribute beside the collections", timeout)
 	}
 	return err
-}
-
-// projected refuses an answer while the customers of an account that segments
-// know of are projected again: half of them would seem to be gone.
-func projected(ctx context.Context, tx pgx.Tx) error {
-	var name string
-	err := tx.QueryRow(ctx, `
-		select a.name from dunlin.accounts a
-		where a.ready_at is null and exists (select from dunlin.generations g where a.account_id = any(g.accounts))
-		order by a.name limit 1`).Scan(&name)
-	switch {
-	case errors.Is(err, pgx.ErrNoRows):
-		return nil
-	case err != nil:
-		return err
-	}
-	return fmt.Errorf("the customers of account %q are being projected again, as after an upgrade; ask again when dunlin doctor says that it is done", name)
 }
 
 func affordable(ctx context.Context, tx pgx.Tx, sql string, args []any, most float64) error {

@@ -3,6 +3,7 @@ package segments
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -17,11 +18,8 @@ import (
 func (e *evaluation) episodes(ctx context.Context) error {
 	var begun []customers.Ref
 	for i, names := range e.news.names {
-		for _, name := range names {
-			if beginsEpisode(name) {
-				begun = append(begun, e.news.refs[i])
-				break
-			}
+		if slices.ContainsFunc(names, beginsEpisode) {
+			begun = append(begun, e.news.refs[i])
 		}
 	}
 	if len(begun) == 0 {

@@ -44,7 +44,7 @@ func (e *evaluation) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if wait, err := e.readAccounts(ctx, list); err != nil || wait {
+	if wait, err := e.readAccounts(ctx); err != nil || wait {
 		return err
 	}
 	if err := e.readNews(ctx); err != nil {
@@ -71,17 +71,17 @@ func (e *evaluation) run(ctx context.Context) error {
 // that the lists know of is being projected again, as after an upgrade, and while
 // half of its data is there nobody may leave for it (honest-mirror). The news
 // stays; what time alone would have moved is found when the lists are built anew.
-func (e *evaluation) readAccounts(ctx context.Context, list []*state) (wait bool, err error) {
+func (e *evaluation) readAccounts(ctx context.Context) (wait bool, err error) {
 	err = e.tx.QueryRow(ctx, `select coalesce(array_agg(account_id order by account_id), '{}') from dunlin.accounts where ready_at is not null`).Scan(&e.ready)
 	if err != nil {
 		return false, fmt.Errorf("read accounts: %w", err)
 	}
-	for _, s := range list {
-		for _, g := range []*generation{s.live, s.building} {
-			if g != nil && slices.ContainsFunc(g.Ready, func(account int) bool { return !slices.Contains(e.ready, account) }) {
-				return true, e.missAll(ctx)
-			}
-		}
+	again, err := ProjectedAgain(ctx, e.tx)
+	if err != nil {
+		return false, err
+	}
+	if len(again) > 0 {
+		return true, e.missAll(ctx)
 	}
 	return len(e.ready) == 0, nil
 }
@@ -258,19 +258,20 @@ func (e *evaluation) build(ctx context.Context, s *state) error {
 	g := s.building
 	if g.Passed != silent {
 		switch found := e.candidates(g.rule); {
-		case found.tooMany || g.Missed != "":
-			g.Passed, g.Missed = silent, "" // from the beginning: it must not be put in force as it is
+		case found.tooMany || g.Missed != "": // it must not be put in force as it is
+			if err := e.recordPass(ctx, g, silent); err != nil {
+				return err
+			}
 		case len(found.refs) > 0:
 			if _, err := e.amongRefs(ctx, s, g, found.refs, silent); err != nil {
 				return err
 			}
 		}
 	}
-	all, err := e.pass(ctx, s)
-	if err != nil {
+	if err := e.pass(ctx, s); err != nil {
 		return err
 	}
-	if all && s.told == beyond {
+	if g.Passed == beyond && s.told == beyond {
 		return e.flip(ctx, s)
 	}
 	e.tick.More = true

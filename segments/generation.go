@@ -154,34 +154,33 @@ func (e *evaluation) miss(ctx context.Context, g *generation, why string) error 
 }
 
 // pass takes the next customers into the list that is being built, as many as
-// the tick still may, and reports whether that was everybody.
-func (e *evaluation) pass(ctx context.Context, s *state) (all bool, err error) {
+// the tick still may.
+func (e *evaluation) pass(ctx context.Context, s *state) error {
 	g := s.building
-	if g.Passed == beyond {
-		return true, nil
+	for g.Passed != beyond && e.budget > 0 {
+		in, n, err := e.nextStretch(ctx, g.Passed, `dunlin.customers where true`)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return e.recordPass(ctx, g, beyond)
+		}
+		if _, err := e.amongAll(ctx, s, g, in, silent); err != nil {
+			return err
+		}
+		e.budget -= n
+		if err := e.recordPass(ctx, g, in.end()); err != nil {
+			return err
+		}
 	}
-	if e.budget <= 0 {
-		return false, e.recordPass(ctx, g)
-	}
-	in, n, err := e.nextStretch(ctx, g.Passed, `dunlin.customers where true`)
-	if err != nil {
-		return false, err
-	}
-	if n == 0 {
-		g.Passed = beyond
-		return true, e.recordPass(ctx, g)
-	}
-	if _, err := e.amongAll(ctx, s, g, in, silent); err != nil {
-		return false, err
-	}
-	g.Passed = in.end()
-	e.budget -= n
-	return e.pass(ctx, s)
+	return nil
 }
 
-func (e *evaluation) recordPass(ctx context.Context, g *generation) error {
-	_, err := e.tx.Exec(ctx, `update dunlin.generations set passed_account = $2, passed_customer = $3, missed = null where generation = $1`,
-		g.ID, g.Passed.Account, g.Passed.Customer)
+func (e *evaluation) recordPass(ctx context.Context, g *generation, upTo customers.Ref) error {
+	g.Passed, g.Missed = upTo, ""
+	_, err := e.tx.Exec(ctx, `
+		update dunlin.generations set passed_account = $2, passed_customer = $3, missed = null, missed_at = null where generation = $1`,
+		g.ID, upTo.Account, upTo.Customer)
 	if err != nil {
 		return fmt.Errorf("record the pass: %w", err)
 	}

@@ -11,11 +11,11 @@ import (
 	"github.com/dunlin/dunlin/customers"
 )
 
-// Membership is written by the three statements of this file, and only by a
-// tick. Each compares a list with what it should be, among some customers, and
-// logs the difference for those who have been told of: a list that is being
-// built is silent, and after it has taken the place of another it is told from
-// the first customer on.
+// Membership is written and told of by the statements of this file, and only in
+// a tick. Each compares a list with what it should be, or with the one before it,
+// among some customers, and logs the difference for those who have been told of:
+// a list that is being built is silent, and after it has taken the place of
+// another it is told from the first customer on.
 //
 // Lists grow fast, and Postgres plans by what it last knew of them. So nothing
 // here is a join between lists, which can turn out to read one of them once for

@@ -161,6 +161,20 @@ func LoadKnown(ctx context.Context, q customers.Querier, currency string) (Known
 	return known, rules, nil
 }
 
+// ProjectedAgain returns the names of the accounts that segments have members of
+// and whose customers are being projected again, as after an upgrade. While there
+// is one, ticks look at nobody (honest-mirror).
+func ProjectedAgain(ctx context.Context, q customers.Querier) ([]string, error) {
+	rows, err := q.Query(ctx, `
+		select a.name from dunlin.accounts a
+		where a.ready_at is null and exists (select from dunlin.generations g where a.account_id = any(g.accounts) and g.state <> 'old')
+		order by a.name`)
+	if err != nil {
+		return nil, fmt.Errorf("look for accounts that are projected again: %w", err)
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[string])
+}
+
 // A Member is one customer in a segment.
 type Member struct {
 	Account  string    `json:"account"`

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/dunlin/dunlin/intercom"
@@ -122,12 +123,11 @@ func (p *product) examineStripe(ctx context.Context) ([]finding, error) {
 		}
 		if !ready {
 			what := "was never synced to the end: nobody is in a segment"
-			var again bool
-			err := p.Pool.QueryRow(ctx, `select exists (select from dunlin.generations where $1 = any(accounts))`, s.Account()).Scan(&again)
+			again, err := segments.ProjectedAgain(ctx, p.Pool)
 			if err != nil {
-				return nil, fmt.Errorf("look at account %s: %w", s.Name(), err)
+				return nil, err
 			}
-			if again {
+			if slices.Contains(again, s.Name()) {
 				what = "is being projected again, as after an upgrade: until that is done nobody joins or leaves a segment"
 			}
 			found = append(found, finding{Topic: "stripe", What: "account " + s.Name() + " " + what, Fix: "dunlin sync, or leave dunlin up running"})

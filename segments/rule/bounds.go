@@ -53,19 +53,23 @@ func BoundOf(v Value, env Env) (b Bound, ok bool) {
 // now() - n days < x <= now(): the first end is out and the last is in, so that
 // windows that follow each other share no instant.
 func WindowOf(w *Within, subject Type, env Env) (from, to Bound) {
-	moment := &Moment{Base: Now, Steps: []Duration{w.For}}
+	begin, end := w.ends(subject)
+	from, _ = BoundOf(begin, env)
+	to, _ = BoundOf(end, env)
+	return from, to
+}
+
+// ends are the window's, as moments.
+func (w *Within) ends(subject Type) (from, to *Moment) {
+	base := Now
 	if subject == DateType {
-		moment.Base = Today
+		base = Today
 	}
+	still := &Moment{Base: base}
 	if w.Last {
-		moment.Steps[0] = w.For.Neg()
+		return &Moment{Base: base, Steps: []Duration{w.For.Neg()}}, still
 	}
-	moved, _ := BoundOf(moment, env)
-	still, _ := BoundOf(&Moment{Base: moment.Base}, env)
-	if w.Last {
-		return moved, still
-	}
-	return still, moved
+	return still, &Moment{Base: base, Steps: []Duration{w.For}}
 }
 
 // now is the instant as Postgres can hold it.

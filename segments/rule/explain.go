@@ -99,51 +99,19 @@ func (e explainer) matched(s *Set) string {
 // bounds says where the moving bounds of a predicate stand, those inside where
 // too.
 func (e explainer) bounds(x Expr) string {
+	w := moverWalk{rule: e.rule}
+	w.expr(x, "")
 	var out []string
-	e.eachBound(x, func(m *Moment) {
-		b, _ := BoundOf(m, e.env)
-		said := formatMoment(m) + " is " + e.showBound(b)
+	for _, m := range w.found {
+		if len(m.moment.Steps) == 0 && m.moment.span == (Span{}) {
+			continue // the end of a window where it does not move, which nobody wrote
+		}
+		said := formatMoment(m.moment) + " is " + e.showBound(m.at(e.env))
 		if !slices.Contains(out, said) {
 			out = append(out, said)
 		}
-	})
+	}
 	return strings.Join(out, ", ")
-}
-
-func (e explainer) eachBound(x Expr, yield func(*Moment)) {
-	switch x := x.(type) {
-	case *And:
-		for _, y := range x.List {
-			e.eachBound(y, yield)
-		}
-	case *Or:
-		for _, y := range x.List {
-			e.eachBound(y, yield)
-		}
-	case *Not:
-		e.eachBound(x.X, yield)
-	case *Exists:
-		e.eachBound(x.Set.Where, yield)
-	case *Within:
-		m := &Moment{Base: Now, Steps: []Duration{x.For}}
-		if e.rule.TypeOf(x.X) == DateType {
-			m.Base = Today
-		}
-		if x.Last {
-			m.Steps[0] = x.For.Neg()
-		}
-		yield(m)
-	}
-	for _, v := range operands(x) {
-		switch v := v.(type) {
-		case *Moment:
-			if v.Base != OnDate {
-				yield(v)
-			}
-		case *Aggregate:
-			e.eachBound(v.Set.Where, yield)
-		}
-	}
 }
 
 // operands returns the values that a predicate puts beside each other.

@@ -5,7 +5,13 @@ package rule
 type mover struct {
 	collection string // empty for an attribute of the customer
 	column     Attribute
-	at         func(Env) Bound
+	moment     *Moment
+}
+
+// at is where the bound stands.
+func (m mover) at(env Env) Bound {
+	b, _ := BoundOf(m.moment, env)
+	return b
 }
 
 // movers returns the moving bounds of the rule, in its order. A minimum, a
@@ -57,9 +63,9 @@ func (w *moverWalk) expr(e Expr, inside string) {
 		w.values(e.X)
 	case *Within:
 		w.values(e.X)
-		typ := w.rule.TypeOf(e.X)
-		w.note(e.X, inside, func(env Env) Bound { from, _ := WindowOf(e, typ, env); return from })
-		w.note(e.X, inside, func(env Env) Bound { _, to := WindowOf(e, typ, env); return to })
+		from, to := e.ends(w.rule.TypeOf(e.X))
+		w.pair(e.X, from, inside)
+		w.pair(e.X, to, inside)
 	}
 }
 
@@ -80,19 +86,17 @@ func (w *moverWalk) values(list ...Value) {
 
 // pair notes that bound, if it is one that moves, passes the values of v.
 func (w *moverWalk) pair(v, bound Value, inside string) {
-	if m, ok := bound.(*Moment); ok && m.Base != OnDate {
-		w.note(v, inside, func(env Env) Bound { b, _ := BoundOf(m, env); return b })
+	m, ok := bound.(*Moment)
+	if !ok || m.Base == OnDate {
+		return
 	}
-}
-
-func (w *moverWalk) note(v Value, inside string, at func(Env) Bound) {
 	switch v := v.(type) {
 	case *Ref:
 		if v.Customer {
 			inside = ""
 		}
-		w.found = append(w.found, mover{inside, w.rule.Resolve(v), at})
+		w.found = append(w.found, mover{inside, w.rule.Resolve(v), m})
 	case *Aggregate:
-		w.found = append(w.found, mover{v.Set.Collection, w.rule.Field(v.Set), at})
+		w.found = append(w.found, mover{v.Set.Collection, w.rule.Field(v.Set), m})
 	}
 }
