@@ -40,10 +40,21 @@ type Parents map[string]*rule.Rule
 // the hour that Newfoundland, until 2011, went back to yesterday it then finds
 // yesterday, where rule.DateOf stays in the new day.
 func Compile(r *rule.Rule, env rule.Env, parents Parents) (sq.Sqlizer, error) {
+	return (&compiler{rule: r, env: env, parents: parents}).compile()
+}
+
+// compileProbe is Compile for one customer at a time, found by key: elements are
+// read by the customer's key and nothing else, whatever other index Postgres may
+// think cheaper.
+func compileProbe(r *rule.Rule, env rule.Env) (sq.Sqlizer, error) {
+	return (&compiler{rule: r, env: env, probe: true}).compile()
+}
+
+func (c *compiler) compile() (sq.Sqlizer, error) {
+	r := c.rule
 	if r == nil {
 		return nil, errors.New("compile: no rule")
 	}
-	c := &compiler{rule: r, env: env, parents: parents}
 	cond := c.expr(r.Tree().Root, false)
 	if c.err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrRule, c.err)
@@ -55,6 +66,7 @@ type compiler struct {
 	rule    *rule.Rule
 	env     rule.Env
 	parents Parents
+	probe   bool // see compileProbe
 	inPlace int  // segments compiled in place so far
 	where   bool // bare names are an element's, of alias e
 

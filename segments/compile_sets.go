@@ -31,6 +31,9 @@ func existence(sql string, args []any, not bool) sq.Sqlizer {
 // leaves out the elements without a value in it.
 func (c *compiler) elements(s *rule.Set, present string) piece {
 	p := piece{sql: "dunlin." + c.name(s.Collection) + " e where e.account_id = c.account_id and e.customer_id = c.customer_id"}
+	if c.probe {
+		p.sql = "(select * from " + p.sql + " offset 0) e where true" // offset keeps what follows out
+	}
 	if present != "" {
 		p.sql += " and " + present + " is not null"
 	}

@@ -33,6 +33,8 @@ type evaluation struct {
 	live     map[string]bool            // segments with a list in force
 	touched  map[*rule.Rule]touched     // found already
 	audited  bool
+
+	last pgx.Batch // what nothing of the tick reads, written at its end
 }
 
 // run consumes the news and brings every segment up to the tick's instant.
@@ -64,7 +66,13 @@ func (e *evaluation) run(ctx context.Context) error {
 	if err := e.episodes(ctx); err != nil {
 		return err
 	}
-	return e.sweep(ctx)
+	if err := e.sweep(ctx); err != nil {
+		return err
+	}
+	if err := e.tx.SendBatch(ctx, &e.last).Close(); err != nil {
+		return fmt.Errorf("record what is usual: %w", err)
+	}
+	return nil
 }
 
 // readAccounts reports that nobody can be looked at: no account is ready, or one

@@ -41,19 +41,21 @@ type moved struct {
 // depends on how many they are, and not on how many customers or members there
 // are. Who was a member of the list before keeps the instant of joining.
 func (e *evaluation) amongRefs(ctx context.Context, s *state, g *generation, refs []customers.Ref, told customers.Ref) (move, error) {
-	cond, err := Compile(g.rule, e.env, nil)
+	cond, err := compileProbe(g.rule, e.env)
 	if err != nil {
 		return move{}, err
 	}
 	accounts, ids := Columns(refs)
-	args := []any{g.ID, g.Ready, cond, accounts, ids, g.ID, e.joinedAt(s, g)}
-	m, err := e.change(ctx, s.Name, sq.Expr(`
+	args := []any{g.ID, cond, g.Ready, accounts, ids, g.ID, e.joinedAt(s, g)}
+	m, err := e.change(ctx, s.Name, kept, sq.Expr(`
 		with seen as materialized (
 			select w.account_id, w.customer_id,
 			       (select m.ctid from dunlin.members m
 			        where m.account_id = w.account_id and m.customer_id = w.customer_id and m.generation = ?) as was,
-			       coalesce((select true from dunlin.customers c
-			        where c.account_id = w.account_id and c.customer_id = w.customer_id and c.account_id = any(?) and (?)), false) as is_in
+			       coalesce((select ? from (
+			           select * from dunlin.customers c
+			           where c.account_id = w.account_id and c.customer_id = w.customer_id and c.account_id = any(?)
+			           offset 0) c), false) as is_in
 			from unnest(?::int[], ?::bigint[]) as w (account_id, customer_id)),
 		gone as (
 			delete from dunlin.members where ctid = any(array(select was from seen where was is not null and not is_in))
@@ -92,7 +94,7 @@ func (e *evaluation) amongAll(ctx context.Context, s *state, g *generation, in s
 		return move{}, err
 	}
 	args := []any{in.of("c"), g.Ready, cond, g.ID, in.of("m"), g.ID, g.ID, e.joinedAt(s, g)}
-	m, err := e.change(ctx, s.Name, sq.Expr(`
+	m, err := e.change(ctx, s.Name, anew, sq.Expr(`
 		with is_in as materialized (
 			select c.account_id, c.customer_id from dunlin.customers c
 			where ? and c.account_id = any(?) and (?)),
@@ -133,7 +135,7 @@ func (e *evaluation) between(ctx context.Context, s *state, in stretch) (move, e
 	args := []any{in.of("m"), s.live.ID, in.of("m"), s.replaced}
 	args = append(args, in.of("m"), s.replaced, in.of("m"), s.live.ID)
 	const keys = `select m.account_id, m.customer_id from dunlin.members m where ? and m.generation = ?`
-	return e.change(ctx, s.Name, sq.Expr(`
+	return e.change(ctx, s.Name, anew, sq.Expr(`
 		with come as (`+keys+` except all `+keys+`),
 		     gone as (`+keys+` except all `+keys+`),
 		`+loggedSQL, append(args, e.logArgs(s.Name, 0, beyond, e.parents[s.Name])...)...))
@@ -172,8 +174,26 @@ func (e *evaluation) logArgs(segment string, generation int, told customers.Ref,
 	return []any{segment, generation, e.tick.ID, e.tick.At, told.Account, told.Customer, named}
 }
 
+// A planning is how often Postgres plans a statement.
+type planning int
+
+const (
+	// Each time: a plan that was made while the tables were small would read them
+	// whole.
+	anew planning = iota
+	// Once for each connection and rule: what only probes by key has one good plan,
+	// whatever the sizes of the tables.
+	kept
+)
+
+// probeSQL makes plans be of probes, and be kept; afterProbeSQL ends that.
+const (
+	probeSQL      = `select set_config('enable_seqscan', 'off', true), set_config('plan_cache_mode', 'force_generic_plan', true)`
+	afterProbeSQL = `select set_config('enable_seqscan', 'on', true), set_config('plan_cache_mode', 'auto', true)`
+)
+
 // change runs a statement that ends in loggedSQL, and adds up what it told.
-func (e *evaluation) change(ctx context.Context, segment string, query sq.Sqlizer) (m move, err error) {
+func (e *evaluation) change(ctx context.Context, segment string, plan planning, query sq.Sqlizer) (m move, err error) {
 	sql, args, err := query.ToSql()
 	if err != nil {
 		return m, fmt.Errorf("compile: %w", err)
@@ -184,10 +204,16 @@ func (e *evaluation) change(ctx context.Context, segment string, query sq.Sqlize
 	var accounts []int
 	var ids []int64
 	var joins []bool
-	// Planned each time: a plan that was cached while the tables were small would
-	// read them whole.
-	err = e.tx.QueryRow(ctx, sql, append([]any{pgx.QueryExecModeCacheDescribe}, args...)...).
-		Scan(&m.joined, &m.left, &m.toldJoined, &m.toldLeft, &accounts, &ids, &joins)
+	into := []any{&m.joined, &m.left, &m.toldJoined, &m.toldLeft, &accounts, &ids, &joins}
+	if plan == kept {
+		batch := &pgx.Batch{}
+		batch.Queue(probeSQL)
+		batch.Queue(sql, args...).QueryRow(func(row pgx.Row) error { return row.Scan(into...) })
+		batch.Queue(afterProbeSQL)
+		err = e.tx.SendBatch(ctx, batch).Close()
+	} else {
+		err = e.tx.QueryRow(ctx, sql, append([]any{pgx.QueryExecModeCacheDescribe}, args...)...).Scan(into...)
+	}
 	if err != nil {
 		return m, fmt.Errorf("write members: %w", err)
 	}

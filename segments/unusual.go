@@ -59,7 +59,8 @@ func (e *evaluation) watch(ctx context.Context, s *state, before int64) error {
 			s.usual.members, now, e.tick.At.In(e.settings.Zone).Format("2006-01-02 15:04"))
 		e.logger.Error("unusual change; its campaigns wait", "segment", s.Name, "members_before", s.usual.members, "members", now)
 	}
-	return e.settleWaits(ctx, s, was, waits)
+	e.settleWaits(s, was, waits)
+	return nil
 }
 
 // countAt is how many customers, as they are, a list's rule was true for at an
@@ -82,17 +83,13 @@ func (e *evaluation) countAt(ctx context.Context, g *generation, at time.Time) (
 	return n, nil
 }
 
-func (e *evaluation) settleWaits(ctx context.Context, s *state, was usual, waits string) error {
+func (e *evaluation) settleWaits(s *state, was usual, waits string) {
 	if s.usual == was && s.Waits == waits && !s.accepted {
-		return nil
+		return
 	}
-	_, err := e.tx.Exec(ctx, `
+	e.last.Queue(`
 		update dunlin.segments set usual = $2, usual_at = $3, waits = nullif($4, ''), accepted = false, expects_until = nullif($5, '0001-01-01Z'::timestamptz) where name = $1`,
 		s.Name, s.usual.members, s.usual.at, s.Waits, s.expects)
-	if err != nil {
-		return fmt.Errorf("record what is usual: %w", err)
-	}
-	return nil
 }
 
 // Unusual says whether a change of a segment's size is out of the workspace's
