@@ -27,14 +27,16 @@
 //   - Webhooks are signed with virtual time; what was not answered 2xx is posted
 //     again, at once and at each later Advance, until it is.
 //   - Objects have the keys of Stripe's API version 2023-10-16, null where unset.
+//   - Nothing goes wrong unless the [Config] asks for it: [StripeFault] and
+//     [Misbehaviour] for the Stripe half, [StripeLimits] for its limits.
 //
-// The Stripe half is read-only over HTTP: lists and retrieves of customers,
-// subscriptions and their items, products, prices, invoices, charges, events and
-// payment methods, and the account. Left out are trials, metered and tiered
-// prices, coupons, taxes, prorations, refunds and disputes, invoices sent for
-// manual payment, test clocks, 3-D Secure, the objects behind payment intents and
-// balance transactions (their ids are there), search, and rate limits. A direct
-// debit is paid at once instead of after days.
+// The Stripe half answers lists and retrieves of customers, subscriptions and
+// their items, products, prices, invoices, charges, refunds, disputes, events,
+// payment methods and webhook endpoints, and the account; over HTTP only webhook
+// endpoints can be changed. Left out are trials, metered and tiered prices,
+// coupons, taxes, prorations, invoices sent for manual payment, test clocks, 3-D
+// Secure, the objects behind payment intents and balance transactions (their ids
+// are there), and search. A direct debit is paid at once instead of after days.
 package sandbox
 
 import (
@@ -62,11 +64,28 @@ type Config struct {
 	StripeKey     string // empty means [StripeKey]
 	WebhookSecret string // empty means [WebhookSecret]
 	IntercomToken string // empty means [IntercomToken]
+
+	Life Life // what happens beyond the usual; zero: nothing
+
+	// APIVersion is the account's own version: of its events, and of requests and
+	// endpoints that name none. WebhookVersion pins the endpoint of
+	// SendWebhooksTo; empty leaves it unpinned. [APIVersion] or [APIVersionBasil];
+	// an empty APIVersion is the former.
+	APIVersion, WebhookVersion string
+
+	// StripeFaults is asked about every request to the Stripe half before it is
+	// looked at, and may read its body. It is called concurrently and without
+	// locks; what it lets pass may still meet Misbehaviour. Nil: no faults.
+	StripeFaults func(r *http.Request) StripeFault
+
+	Misbehaviour    Misbehaviour // zero: none; [Sandbox.Misbehave] changes it
+	StripeLimits    StripeLimits // zero: none
+	StripeForbidden []string     // classes that the key may not have, as in paths: 403
 }
 
 // A Line says in a marketer's words what happened to a customer. Kind is one of
 // new, renewed, declined, recovered, unpaid, card, plan, ends, stays, ended,
-// deleted.
+// deleted; refunded and disputed only where [Life] has them.
 type Line struct {
 	At         time.Time
 	Kind, Text string
@@ -77,6 +96,7 @@ type Happened struct {
 	Events      int    // Stripe events made
 	Lines       []Line // in order
 	Undelivered int    // webhooks not answered 2xx yet, older ones included
+	Held        int    // webhooks that Misbehaviour holds back for later
 }
 
 // A Sandbox is one merchant with their Stripe account and Intercom workspace. It
@@ -90,21 +110,16 @@ type Sandbox struct {
 	advancing sync.Mutex // one Advance at a time
 	mu        sync.Mutex // guards what follows
 	world     *world
-	heard     int // accepted requests that people have reacted to
-	endpoint  string
+	heard     int              // accepted requests that people have reacted to
+	endpoint  *webhookEndpoint // of SendWebhooksTo; nil: none
+	secret    string           // of that endpoint
+	pinned    string           // its version
 }
 
 // New makes a sandbox whose clock stands at Start. The merchant has four months
 // behind them; nobody was told of those.
 func New(c Config) (*Sandbox, error) {
-	var faults []error
-	if c.Customers < 0 {
-		faults = append(faults, fmt.Errorf("the sandbox cannot have %d customers; give a number above zero, or 0 for 2000", c.Customers))
-	}
-	if !c.Start.IsZero() && (c.Start.Year() < 2001 || c.Start.Year() > 2200) {
-		faults = append(faults, fmt.Errorf("the sandbox cannot start in the year %d; give one between 2001 and 2200", c.Start.Year()))
-	}
-	if err := errors.Join(faults...); err != nil {
+	if err := c.check(); err != nil {
 		return nil, err
 	}
 	if c.Customers == 0 {
@@ -116,15 +131,41 @@ func New(c Config) (*Sandbox, error) {
 	orDefault(&c.StripeKey, StripeKey)
 	orDefault(&c.WebhookSecret, WebhookSecret)
 	orDefault(&c.IntercomToken, IntercomToken)
+	orDefault(&c.APIVersion, APIVersion)
 
 	start := onGrid(c.Start.Unix())
-	s := &Sandbox{clock: &Clock{}}
+	s := &Sandbox{clock: &Clock{}, secret: c.WebhookSecret, pinned: c.WebhookVersion}
 	s.clock.set(time.Unix(start, 0))
 	s.intercom = newIntercom(s.clock, c.IntercomToken)
-	s.world = newWorld(c.Seed, c.Customers, start, s.intercom.addContact)
-	s.stripe = &stripeServer{clock: s.clock, key: c.StripeKey, mu: &s.mu, world: s.world}
-	s.postman = newPostman(s.clock, c.WebhookSecret)
+	s.world = newWorld(c, start, s.intercom.addContact)
+	s.world.upset = c.Misbehaviour
+	s.stripe = newStripeServer(c, s.clock, &s.mu, s.world)
+	s.postman = newPostman(s.clock)
 	return s, nil
+}
+
+// check reports all that is wrong with c.
+func (c Config) check() error {
+	var faults []error
+	if c.Customers < 0 {
+		faults = append(faults, fmt.Errorf("the sandbox cannot have %d customers; give a number above zero, or 0 for 2000", c.Customers))
+	}
+	if !c.Start.IsZero() && (c.Start.Year() < 2001 || c.Start.Year() > 2200) {
+		faults = append(faults, fmt.Errorf("the sandbox cannot start in the year %d; give one between 2001 and 2200", c.Start.Year()))
+	}
+	for _, version := range []string{c.APIVersion, c.WebhookVersion} {
+		if version != "" {
+			faults = append(faults, checkVersion(version))
+		}
+	}
+	return errors.Join(append(faults, c.Life.check(), c.Misbehaviour.check(), c.StripeLimits.check(), checkForbidden(c.StripeForbidden))...)
+}
+
+func checkVersion(version string) error {
+	if knownVersion(version) {
+		return nil
+	}
+	return fmt.Errorf("the sandbox does not have Stripe's API version %q; give %s or %s", version, APIVersion, APIVersionBasil)
 }
 
 func orDefault(s *string, value string) {
@@ -142,17 +183,52 @@ func (s *Sandbox) Stripe() http.Handler { return s.stripe }
 // Intercom serves the Intercom workspace.
 func (s *Sandbox) Intercom() http.Handler { return s.intercom.Handler() }
 
-// SendWebhooksTo makes url the endpoint of all events from now on; an empty url
-// removes it, and what was on its way is lost, as at Stripe. Call it once the
-// product has begun its backfill: what happened before is in the lists.
+// SendWebhooksTo makes url the endpoint of all events from now on, beside those
+// made over HTTP; an empty url removes it, and what was on its way is lost, as at
+// Stripe. Call it once the product has begun its backfill: what happened before is
+// in the lists.
 func (s *Sandbox) SendWebhooksTo(url string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.endpoint = url
-	s.world.listening = url != ""
-	if url == "" {
-		s.world.outbox = nil
+	if e := s.endpoint; e != nil && (url == "" || e.gone) {
+		s.world.removeEndpoint(e)
+		s.endpoint = nil
 	}
+	if url == "" {
+		return
+	}
+	if s.endpoint == nil {
+		s.endpoint = s.world.addEndpoint(s.clock.Now().Unix())
+		s.endpoint.secret, s.endpoint.version = s.secret, s.pinned
+	}
+	s.endpoint.url = url
+	s.endpoint.touch()
+}
+
+// Misbehave changes how often Stripe goes wrong, from now on. What was dropped
+// stays so; what waits is posted when the new Misbehaviour would: with the zero
+// value, by the next Advance.
+func (s *Sandbox) Misbehave(m Misbehaviour) error {
+	if err := m.check(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.world.upset = m
+	s.stripe.misbehave(m)
+	return nil
+}
+
+// SetAPIVersion gives the account another version, as an upgrade does: what is
+// made from now on has it. See [Config].
+func (s *Sandbox) SetAPIVersion(version string) error {
+	if err := checkVersion(version); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.world.version = version
+	return nil
 }
 
 // Next is the next instant at which something may happen. There always is one.
@@ -171,8 +247,8 @@ func (s *Sandbox) listen() {
 }
 
 // Advance moves the clock forward to to, lets everything until then happen in
-// order, each event at its own instant, and posts the webhooks. It returns when
-// each was answered 2xx or has failed several times; those are posted again by
+// order, each event at its own instant, and posts the webhooks that are due. It
+// returns when each was answered 2xx or has failed several times; those are posted again by
 // the next Advance. The error is about the arguments: to before Now, or ctx done.
 func (s *Sandbox) Advance(ctx context.Context, to time.Time) (Happened, error) {
 	s.advancing.Lock()
@@ -180,14 +256,14 @@ func (s *Sandbox) Advance(ctx context.Context, to time.Time) (Happened, error) {
 	if now := s.clock.Now(); to.Before(now) {
 		return Happened{}, fmt.Errorf("advance the sandbox to %s: it is already %s", to.UTC().Format(time.RFC3339), now.Format(time.RFC3339))
 	}
-	url, parcels, happened := s.live(to)
-	err := s.postman.deliver(ctx, url, parcels)
+	parcels, happened := s.live(to)
+	err := s.postman.deliver(ctx, parcels)
 	happened.Undelivered = s.answered(parcels)
 	return happened, err
 }
 
 // live sets the clock, lets the world run, and takes what is to be posted.
-func (s *Sandbox) live(to time.Time) (string, []parcel, Happened) {
+func (s *Sandbox) live(to time.Time) ([]parcel, Happened) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	w := s.world
@@ -198,31 +274,30 @@ func (s *Sandbox) live(to time.Time) (string, []parcel, Happened) {
 	w.forget()
 	happened := Happened{Events: w.emitted - before, Lines: w.lines}
 	w.lines = nil
-	shuffle(w.dice, w.outbox)
-	parcels := make([]parcel, len(w.outbox))
-	for n, e := range w.outbox {
-		parcels[n] = parcel{event: e, body: e.render(1)}
+	due := w.takeDue()
+	happened.Held = len(w.outbox)
+	parcels := make([]parcel, len(due))
+	for n, l := range due {
+		parcels[n] = l.parcel()
 	}
-	return s.endpoint, parcels, happened
+	return parcels, happened
 }
 
-// answered records which deliveries arrived and keeps the others.
+// answered records which deliveries arrived and keeps the others, but for those
+// whose endpoint was removed meanwhile.
 func (s *Sandbox) answered(parcels []parcel) (left int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	w := s.world
-	if !w.listening { // the endpoint was removed meanwhile
-		return 0
-	}
-	w.outbox = w.outbox[:0]
 	for _, p := range parcels {
-		if p.at.IsZero() {
-			w.outbox = append(w.outbox, p.event)
-			continue
+		switch {
+		case p.at.IsZero() && p.to.takes():
+			s.world.outbox = append(s.world.outbox, p.letter)
+			left++
+		case !p.at.IsZero() && p.copy == 0:
+			s.world.told(p.event, p.at)
 		}
-		w.told(p.event, p.at)
 	}
-	return len(w.outbox)
+	return left
 }
 
 // Residents copies every customer there ever was, with the whole history of each,
@@ -239,6 +314,9 @@ func (s *Sandbox) Residents() []Resident {
 
 // StripeRequests and IntercomRequests count all requests served so far.
 func (s *Sandbox) StripeRequests() int { return int(s.stripe.requests.Load()) }
+
+// StripeAnswers copies the counts of what the Stripe half has answered so far.
+func (s *Sandbox) StripeAnswers() StripeAnswers { return s.stripe.answers() }
 
 // IntercomRequests: see StripeRequests.
 func (s *Sandbox) IntercomRequests() int { return s.intercom.Requests() }

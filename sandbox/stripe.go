@@ -1,24 +1,64 @@
 package sandbox
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
-// stripeServer is the merchant's Stripe account over HTTP. It only reads: what
-// changes the account is the merchant's life. One lock, shared with [Sandbox],
-// guards the world.
+// stripeServer is the merchant's Stripe account over HTTP. It only reads, but for
+// webhook endpoints: what else changes the account is the merchant's life. One
+// lock, shared with [Sandbox], guards the world.
 type stripeServer struct {
-	clock    *Clock
-	key      string
-	mu       *sync.Mutex
-	world    *world
-	requests atomic.Int64
+	clock     *Clock
+	machine   func() time.Time // real: what rate limits are counted in
+	key       string
+	forbidden map[string]bool // classes the key may not have
+	limits    StripeLimits
+	requests  atomic.Int64
+	named     atomic.Int64 // answers so far, for their request ids
+
+	mu    *sync.Mutex
+	world *world
+	done  map[string]repeat // what was changed over HTTP, by idempotency key
+
+	own     sync.Mutex // guards what follows; nobody waits for the other lock while holding it
+	faults  func(*http.Request) StripeFault
+	upset   Misbehaviour
+	asked   map[string]int // requests by method and URL, since the last change of upset
+	counted counters
+}
+
+func newStripeServer(c Config, clock *Clock, mu *sync.Mutex, w *world) *stripeServer {
+	s := &stripeServer{clock: clock, machine: time.Now, key: c.StripeKey, forbidden: map[string]bool{}, limits: c.StripeLimits, mu: mu, world: w,
+		faults: c.StripeFaults, upset: c.Misbehaviour, asked: map[string]int{}, counted: newCounters(), done: map[string]repeat{}}
+	for _, class := range c.StripeForbidden {
+		s.forbidden[class] = true
+	}
+	return s
+}
+
+// repeat is a change that was made, in case its answer was lost and the client
+// asks once more with the same idempotency key.
+type repeat struct {
+	request string
+	answer  stripeAnswer
+}
+
+// stripeAnswer is one answer. The reason is that of a 429, for the counters.
+type stripeAnswer struct {
+	status int
+	body   []byte
+	header http.Header
+	reason string
 }
 
 // stripeError is Stripe's error envelope.
@@ -44,23 +84,52 @@ func missing(status int, class, param, id string) *stripeError {
 		message: fmt.Sprintf("No such %s: '%s'", class, id)}
 }
 
+// stripeBodyLimit is far above any request the sandbox understands.
+const stripeBodyLimit = 1 << 20
+
+// ServeHTTP answers one request, or spoils the answer as faults and chance say.
 func (s *stripeServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	n := s.requests.Add(1)
-	h := w.Header()
+	s.requests.Add(1)
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, stripeBodyLimit))
+	if err != nil {
+		s.write(w, r, s.refused(&stripeError{status: 413, typ: "invalid_request_error", message: "The request is too large, or broke off."}))
+		return
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	fault := s.fault(r)
+	if !rest(r, fault.Delay) {
+		s.count(r, 0, "")
+		panic(http.ErrAbortHandler)
+	}
+	if fault.Kind != FaultNone {
+		s.spoil(w, r, body, fault)
+		return
+	}
+	s.write(w, r, s.process(r, body))
+}
+
+func (s *stripeServer) write(w http.ResponseWriter, r *http.Request, answer stripeAnswer) {
+	s.count(r, answer.status, answer.reason)
+	for name, values := range answer.header {
+		w.Header()[name] = values
+	}
+	w.Header().Set("Content-Length", strconv.Itoa(len(answer.body)))
+	w.WriteHeader(answer.status)
+	_, _ = w.Write(answer.body) // the client may be gone; there is nobody to tell
+}
+
+// headed is an answer with the headers every answer has.
+func (s *stripeServer) headed(status int, version string, body []byte) stripeAnswer {
+	h := http.Header{}
 	h.Set("Content-Type", "application/json")
 	h.Set("Date", s.clock.Now().Format(http.TimeFormat)) // virtual: whoever corrects their clock by it lives in our time
-	h.Set("Request-Id", s.world.id("req_", "http/"+strconv.FormatInt(n, 10), 14))
-	h.Set("Stripe-Version", APIVersion)
+	h.Set("Request-Id", s.world.id("req_", "http/"+strconv.FormatInt(s.named.Add(1), 10), 14))
+	h.Set("Stripe-Version", version)
+	return stripeAnswer{status: status, body: body, header: h}
+}
 
-	body, err := s.answer(r)
-	if err != nil {
-		body = mustJSON(map[string]any{"error": err.envelope()})
-		h.Set("Content-Length", strconv.Itoa(len(body)))
-		w.WriteHeader(err.status)
-	} else {
-		h.Set("Content-Length", strconv.Itoa(len(body)))
-	}
-	_, _ = w.Write(body)
+func (s *stripeServer) refused(err *stripeError) stripeAnswer {
+	return s.headed(err.status, APIVersion, mustJSON(map[string]any{"error": err.envelope()}))
 }
 
 func (e *stripeError) envelope() map[string]string {
@@ -75,38 +144,91 @@ func (e *stripeError) envelope() map[string]string {
 	return m
 }
 
-// answer routes one request.
-func (s *stripeServer) answer(r *http.Request) ([]byte, *stripeError) {
+// process checks one request in Stripe's order and carries it out: each change
+// once, however often it comes with the same Idempotency-Key.
+func (s *stripeServer) process(r *http.Request, body []byte) stripeAnswer {
 	if err := s.authorize(r); err != nil {
+		return s.refused(err)
+	}
+	if reason := s.pace(r); reason != "" {
+		return s.tooMany(reason)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	version := r.Header.Get("Stripe-Version")
+	if version == "" {
+		version = s.world.version
+	}
+	if !knownVersion(version) {
+		return s.refused(badRequest("", "", "Invalid Stripe API version: %s. The sandbox speaks only %s and %s.", version, APIVersion, APIVersionBasil))
+	}
+	key, request := r.Header.Get("Idempotency-Key"), r.Method+" "+r.URL.Path+" "+string(body)
+	if r.Method != http.MethodPost {
+		key = ""
+	}
+	if before, ok := s.done[key]; ok {
+		if before.request != request {
+			return s.refused(&stripeError{status: 400, typ: "idempotency_error", message: "Keys for idempotent requests can only be used with the same parameters they were first used with."})
+		}
+		again := s.headed(before.answer.status, version, before.answer.body)
+		again.header.Set("Idempotent-Replayed", "true")
+		return again
+	}
+	raw, err := s.answer(r, body)
+	if err != nil {
+		return s.refused(err)
+	}
+	answer := s.headed(http.StatusOK, version, inVersion(version, raw))
+	if key != "" {
+		s.done[key] = repeat{request, answer}
+	}
+	return answer
+}
+
+// answer routes one request. Its caller holds the lock.
+func (s *stripeServer) answer(r *http.Request, body []byte) ([]byte, *stripeError) {
+	unknown := &stripeError{status: 404, typ: "invalid_request_error", message: fmt.Sprintf(
+		"Unrecognized request URL (%s: %s). The sandbox answers what its documentation lists.", r.Method, r.URL.Path)}
+	path, ok := strings.CutPrefix(r.URL.Path, "/v1/")
+	if !ok {
+		return nil, unknown
+	}
+	parts := strings.Split(strings.TrimSuffix(path, "/"), "/")
+	class := parts[0]
+	if len(parts) > 2 {
+		class = parts[2]
+	}
+	if err := s.permit(r.Method, class); err != nil {
 		return nil, err
 	}
-	if v := r.Header.Get("Stripe-Version"); v != "" && v != APIVersion {
-		return nil, badRequest("", "", "Invalid Stripe API version: %s. The sandbox speaks only %s.", v, APIVersion)
+	v := &view{world: s.world, now: s.clock.Now().Unix()}
+	if class == "webhook_endpoints" && (r.Method == http.MethodPost && len(parts) < 3 || r.Method == http.MethodDelete && len(parts) == 2) {
+		form, err := url.ParseQuery(string(body))
+		if err != nil {
+			return nil, badRequest("", "", "The body is not a form: %v", err)
+		}
+		return v.changeEndpoint(r.Method, parts, form)
 	}
-	unknown := &stripeError{status: 404, typ: "invalid_request_error", message: fmt.Sprintf(
-		"Unrecognized request URL (%s: %s). The sandbox answers GET of the objects its documentation lists.", r.Method, r.URL.Path)}
-	path, ok := strings.CutPrefix(r.URL.Path, "/v1/")
-	if !ok || r.Method != http.MethodGet {
+	if r.Method != http.MethodGet {
 		return nil, unknown
 	}
 	p, err := parseParams(r.URL.Query())
 	if err != nil {
 		return nil, err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	v := &view{world: s.world, now: s.clock.Now().Unix()}
-	switch parts := strings.Split(strings.TrimSuffix(path, "/"), "/"); {
+	switch {
 	case len(parts) == 1 && parts[0] == "account":
 		return v.account(p)
 	case len(parts) == 1 && listParams[parts[0]] != nil:
 		return v.list(parts[0], p)
 	case len(parts) == 2 && singular[parts[0]] != "":
 		return v.retrieve(parts[0], parts[1], p)
-	case len(parts) == 3 && parts[0] == "customers" && parts[2] == "payment_methods":
+	case len(parts) == 3 && parts[0] == "customers" && class == "payment_methods":
 		return v.customerMethods(parts[1], p)
-	case len(parts) == 4 && parts[0] == "customers" && parts[2] == "payment_methods":
+	case len(parts) == 4 && parts[0] == "customers" && class == "payment_methods":
 		return v.retrieve("payment_methods", parts[3], p)
+	case len(parts) == 4 && parts[0] == "customers" && class == "sources":
+		return v.customerSource(parts[1], parts[3], p)
 	}
 	return nil, unknown
 }
@@ -154,6 +276,7 @@ func (w *world) accountID() string { return w.id("acct_1", "account", 15) }
 var singular = map[string]string{
 	"customers": "customer", "subscriptions": "subscription", "products": "product", "prices": "price", "invoices": "invoice",
 	"charges": "charge", "events": "event", "payment_methods": "PaymentMethod", "subscription_items": "subscription_item",
+	"refunds": "refund", "disputes": "dispute", "webhook_endpoints": "webhook endpoint",
 }
 
 // retrieve answers one object. A deleted customer is a stub (facts 1.2); a
@@ -179,6 +302,12 @@ func (v *view) retrieve(class, id string, p *params) ([]byte, *stripeError) {
 		raw = v.rawOf(class, "invoices", o)
 	case *charge:
 		raw = v.rawOf(class, "charges", o)
+	case *refund:
+		raw = v.rawOf(class, "refunds", o)
+	case *dispute:
+		raw = v.rawOf(class, "disputes", o)
+	case *webhookEndpoint:
+		raw = v.rawOf(class, "webhook_endpoints", o)
 	case *event:
 		if o.created >= v.now-eventsDays*day {
 			raw = v.rawOf(class, "events", o)
@@ -199,4 +328,20 @@ func (v *view) rawOf(class, want string, o entity) json.RawMessage {
 		return nil
 	}
 	return o.raw()
+}
+
+// customerSource answers a customer's legacy card as the card object it is.
+func (v *view) customerSource(customerID, id string, p *params) ([]byte, *stripeError) {
+	if err := p.only("expand"); err != nil {
+		return nil, err
+	}
+	c, ok := v.world.byID[customerID].(*customer)
+	if !ok || c.deleted {
+		return nil, missing(404, "customer", "customer", customerID)
+	}
+	m, ok := v.world.byID[id].(*method)
+	if !ok || !m.legacy || m.customer != c {
+		return nil, missing(404, "source", "id", id)
+	}
+	return v.expandAll(m.raw(), p.expand)
 }

@@ -7,39 +7,41 @@ import (
 	"strconv"
 )
 
-// APIVersion is the version whose shapes the sandbox speaks; it knows no other.
-const APIVersion = "2023-10-16"
-
 // event is one Stripe event. Events of one change share the snapshots of their
 // objects; the whole event is written out only when somebody asks for it.
 type event struct {
 	id       string
 	typ      string
 	created  int64
+	version  string          // of the account when it was made: what the list of events shows it in (facts 2.2)
 	object   json.RawMessage // never expanded (facts 2.7)
 	previous json.RawMessage // nil when the event has none
 	request  string          // req_ of the call that made it; empty for Stripe's own doing
 	customer *customer
 	record   int // 1 + index of the state it tells of in the customer's history; 0: none
-	pending  int // webhooks not yet answered 2xx
+	pending  int // endpoints that have not answered 2xx yet, and those that never hear of it
 }
 
 func (e *event) ident() string        { return e.id }
-func (e *event) raw() json.RawMessage { return e.render(e.pending) }
+func (e *event) raw() json.RawMessage { return e.render(e.version, e.pending) }
 func (e *event) touch()               {}
 
-// render writes the event with that many pending webhooks.
-func (e *event) render(pending int) []byte {
-	b := make([]byte, 0, len(e.object)+len(e.previous)+400)
+// render writes the event in an API version, with that many pending webhooks.
+func (e *event) render(version string, pending int) []byte {
+	object, previous := e.object, e.previous
+	if version != APIVersion {
+		object, previous = inVersion(version, object), previousInVersion(version, object, previous)
+	}
+	b := make([]byte, 0, len(object)+len(previous)+400)
 	b = append(b, `{"id":"`...)
 	b = append(b, e.id...)
-	b = append(b, `","object":"event","api_version":"`+APIVersion+`","created":`...)
+	b = append(b, `","object":"event","api_version":"`+version+`","created":`...)
 	b = strconv.AppendInt(b, e.created, 10)
 	b = append(b, `,"data":{"object":`...)
-	b = append(b, e.object...)
-	if e.previous != nil {
+	b = append(b, object...)
+	if previous != nil {
 		b = append(b, `,"previous_attributes":`...)
-		b = append(b, e.previous...)
+		b = append(b, previous...)
 	}
 	b = append(b, `},"livemode":false,"pending_webhooks":`...)
 	b = strconv.AppendInt(b, int64(pending), 10)

@@ -3,6 +3,7 @@ package sandbox
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"strings"
 )
 
@@ -131,7 +132,13 @@ func (v *view) includable(object map[string]json.RawMessage, name string) json.R
 	case kind == "customer" && name == "invoice_credit_balance":
 		return json.RawMessage("{}")
 	case kind == "charge" && name == "refunds":
-		return writeList("/v1/charges/"+id+"/refunds", nil, false)
+		var back []json.RawMessage
+		if ch, _ := v.world.byID[id].(*charge); ch != nil {
+			for _, r := range slices.Backward(ch.refunds) {
+				back = append(back, r.raw())
+			}
+		}
+		return writeList("/v1/charges/"+id+"/refunds", back, false)
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sort"
 	"strings"
+	"time"
 )
 
 // view answers requests from the world as it is at one virtual instant. Whoever
@@ -26,6 +27,9 @@ var listParams = map[string][]string{
 	"charges":            {"created", "customer", "payment_intent"},
 	"events":             {"created", "type", "types", "delivery_success"},
 	"subscription_items": {"subscription"},
+	"refunds":            {"created", "charge", "payment_intent"},
+	"disputes":           {"created", "charge", "payment_intent"},
+	"webhook_endpoints":  {},
 }
 
 // filter says whether an object is on the list that was asked for.
@@ -54,7 +58,7 @@ func (v *view) list(class string, p *params) ([]byte, *stripeError) {
 			return nil, err
 		}
 		return page(v, class, w.catalog.products, created, p, func(o *product) bool {
-			return (!filtered || active) && p.among("ids", o.id)
+			return (!filtered || active != o.archived) && p.among("ids", o.id)
 		})
 	case "prices":
 		active, filtered, err := p.flag("active")
@@ -79,6 +83,12 @@ func (v *view) list(class string, p *params) ([]byte, *stripeError) {
 		return page(v, class, from, created, p, func(o *charge) bool { return p.is("payment_intent", o.invoice.intent()) })
 	case "events":
 		return v.events(created, p)
+	case "refunds":
+		return v.refunds(created, p)
+	case "disputes":
+		return v.disputes(created, p)
+	case "webhook_endpoints":
+		return page(v, class, w.endpoints, created, p, func(*webhookEndpoint) bool { return true })
 	}
 	return v.items(p)
 }
@@ -163,8 +173,9 @@ func (v *view) invoices(created span, p *params) ([]byte, *stripeError) {
 	})
 }
 
-// events shows the last 30 days; types[] takes up to 20 names, delivery_success
-// =false those some endpoint has not taken (facts 2.6).
+// events shows the last 30 days, but for what is too new to be on the list yet;
+// types[] takes up to 20 names, delivery_success=false are those some endpoint has
+// not taken (facts 2.6).
 func (v *view) events(created span, p *params) ([]byte, *stripeError) {
 	if len(p.lists["types"]) > 20 {
 		return nil, badRequest("", "types", "Array types exceeded maximum 20 allowed elements.")
@@ -177,6 +188,9 @@ func (v *view) events(created span, p *params) ([]byte, *stripeError) {
 		return nil, err
 	}
 	created.from = max(created.from, v.now-eventsDays*day)
+	if lag := int64(v.world.upset.EventsLag / time.Second); lag > 0 {
+		created.to = min(created.to, v.now-lag)
+	}
 	return page(v, "events", v.world.events, created, p, func(e *event) bool {
 		if filtered && delivered != (e.pending == 0) {
 			return false
@@ -262,7 +276,7 @@ func page[T listed](v *view, class string, all []T, created span, p *params, kee
 // has been deleted, is a good cursor all the same.
 func position[T listed](v *view, class string, all []T, id, param string) (int, *stripeError) {
 	o, ok := v.world.byID[id].(T)
-	if !ok {
+	if !ok || class == "events" && o.born() < v.now-eventsDays*day {
 		return 0, missing(400, singular[class], param, id)
 	}
 	at, _ := slices.BinarySearchFunc(all, o.born(), func(o T, born int64) int { return cmp.Compare(o.born(), born) })

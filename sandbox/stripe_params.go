@@ -15,7 +15,8 @@ type params struct {
 	lists   map[string][]string
 	bounds  map[string]span
 	expand  []string
-	seen    []string // base names, sorted
+	seen    []string          // base names, sorted
+	named   map[string]string // metadata
 	limit   int
 	from    string // starting_after
 	until   string // ending_before
@@ -28,7 +29,7 @@ type span struct{ from, to int64 }
 const forever = int64(1) << 60
 
 func parseParams(q url.Values) (*params, *stripeError) {
-	p := &params{plain: map[string]string{}, lists: map[string][]string{}, bounds: map[string]span{}, limit: 10, written: map[string]string{}}
+	p := &params{plain: map[string]string{}, lists: map[string][]string{}, bounds: map[string]span{}, named: map[string]string{}, limit: 10, written: map[string]string{}}
 	keys := make([]string, 0, len(q))
 	for k := range q {
 		keys = append(keys, k)
@@ -57,6 +58,8 @@ func parseParams(q url.Values) (*params, *stripeError) {
 			if !isList(base) {
 				return nil, badRequest("", k, "Invalid string: %s", strings.Join(q[k], ", "))
 			}
+		case base == "metadata":
+			p.named[sub] = q.Get(k)
 		default:
 			if !isTime(base) {
 				return nil, badRequest("parameter_unknown", k, "Received unknown parameter: %s", k)
@@ -79,7 +82,7 @@ func isTime(name string) bool {
 }
 
 func isList(name string) bool {
-	return name == "expand" || name == "ids" || name == "types" || name == "lookup_keys"
+	return name == "expand" || name == "ids" || name == "types" || name == "lookup_keys" || name == "enabled_events"
 }
 
 func (p *params) bound(base, op, key, value string) *stripeError {

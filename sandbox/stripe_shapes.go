@@ -140,8 +140,8 @@ type productShape struct {
 
 func (p *product) raw() json.RawMessage {
 	if p.body == nil {
-		s := productShape{ID: p.id, Object: "product", Active: true, Created: p.created, Features: []string{}, Images: []string{},
-			Metadata: map[string]string{}, Name: p.name, Type: "service", Updated: p.created}
+		s := productShape{ID: p.id, Object: "product", Active: !p.archived, Created: p.created, Features: []string{}, Images: []string{},
+			Metadata: map[string]string{}, Name: p.name, Type: "service", Updated: max(p.created, p.changed)}
 		if p.defaultPrice != nil {
 			s.DefaultPrice = &p.defaultPrice.id
 		}

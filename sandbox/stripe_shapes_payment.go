@@ -277,7 +277,8 @@ type chargeShape struct {
 
 func (c *charge) raw() json.RawMessage {
 	if c.body == nil {
-		s := chargeShape{ID: c.id, Object: "charge", Amount: c.amount, BillingDetails: c.method.billing(),
+		s := chargeShape{ID: c.id, Object: "charge", Amount: c.amount, AmountRefunded: c.refunded, Disputed: c.disputed,
+			Refunded: c.refunded > 0 && c.refunded == c.amount, BillingDetails: c.method.billing(),
 			CalculatedStatementDescriptor: "DUNLIN SANDBOX", Created: c.created, Currency: c.invoice.currency, Customer: c.customer.id,
 			Description: "Subscription update", Invoice: c.invoice.id, Metadata: map[string]string{},
 			PaymentIntent: c.invoice.intent(), PaymentMethod: c.method.id, PaymentMethodDetails: c.method.charged(c.amount)}

@@ -76,12 +76,22 @@ func TestShapes(t *testing.T) {
 	if _, err := os.Stat(folder); err != nil {
 		t.Skipf("Stripe's reference objects are not beside this checkout (%s); the shapes are compared where they are", folder)
 	}
-	w := mustNew(t, 3, 300).world
+	s, err := New(Config{Seed: 3, Customers: 300, Life: Life{Refunds: 0.1, Disputes: 0.1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := s.world
 	sub, inv, ch := w.subscriptions[0], w.invoices[0], w.charges[0]
 	objects := map[string]json.RawMessage{
 		"customer": w.customers[0].raw(), "deleted_customer": w.customers[0].deletedStub(), "product": w.catalog.products[0].raw(),
 		"price": w.catalog.prices[0].raw(), "plan": w.catalog.prices[0].plan, "subscription": sub.raw(), "subscription_item": sub.itemShapes()[0],
 		"invoice": inv.raw(), "line_item": inv.lineShapes()[0], "charge": ch.raw(), "payment_method": nil, "card": nil, "event": nil,
+		"refund": nil, "dispute": w.disputes[0].raw(), "webhook_endpoint": w.addEndpoint(w.now).raw(),
+	}
+	for _, r := range w.refunds {
+		if r.charge.method.kind == "card" {
+			objects["refund"] = r.raw()
+		}
 	}
 	for _, c := range w.customers {
 		for _, m := range c.methods {

@@ -24,6 +24,8 @@ type endpoint struct {
 	tries  map[string]int
 	taken  map[string]stripe.Event
 	order  []string
+
+	anyVersion bool // events may have a version that stripe-go does not expect
 }
 
 func newEndpoint(t *testing.T, s *Sandbox) *endpoint {
@@ -37,7 +39,7 @@ func newEndpoint(t *testing.T, s *Sandbox) *endpoint {
 func (e *endpoint) serve(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	// The signature's age is by the virtual clock, which the wall clock knows nothing of.
-	ev, err := webhook.ConstructEventWithOptions(body, r.Header.Get("Stripe-Signature"), WebhookSecret, webhook.ConstructEventOptions{IgnoreTolerance: true})
+	ev, err := webhook.ConstructEventWithOptions(body, r.Header.Get("Stripe-Signature"), WebhookSecret, webhook.ConstructEventOptions{IgnoreTolerance: true, IgnoreAPIVersionMismatch: e.anyVersion})
 	if err != nil {
 		e.t.Errorf("a webhook that stripe-go refuses: %v", err)
 	}
@@ -93,12 +95,12 @@ func TestWebhooks(t *testing.T) {
 func TestWebhooks_orderIsNobodys(t *testing.T) {
 	t.Parallel()
 	s := mustNew(t, 12, 1)
-	var events []*event
+	var events []letter
 	for n := range 40 {
-		events = append(events, &event{id: "evt_" + itoa(int64(n))})
+		events = append(events, letter{event: &event{id: "evt_" + itoa(int64(n))}, to: &webhookEndpoint{}})
 	}
 	shuffle(s.world.dice, events)
-	again := append([]*event(nil), events...)
+	again := append([]letter(nil), events...)
 	again[0], again[20] = again[20], again[0]
 	shuffle(s.world.dice, again)
 	moved := 0
@@ -106,7 +108,7 @@ func TestWebhooks_orderIsNobodys(t *testing.T) {
 		if events[n] != again[n] {
 			t.Fatal("the order depends on how the events came")
 		}
-		if events[n].id != "evt_"+itoa(int64(n)) {
+		if events[n].event.id != "evt_"+itoa(int64(n)) {
 			moved++
 		}
 	}

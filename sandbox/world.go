@@ -28,14 +28,22 @@ type world struct {
 	subscriptions []*subscription
 	invoices      []*invoice
 	charges       []*charge
-	events        []*event // the last 30 days
+	refunds       []*refund
+	disputes      []*dispute
+	events        []*event           // the last 30 days
+	endpoints     []*webhookEndpoint // that take webhooks
 	byID          map[string]entity
 
-	emitted   int      // events so far
-	changing  []*event // of the change under way
-	request   string   // who is behind the change under way: empty for Stripe itself
-	listening bool     // somebody takes webhooks
-	outbox    []*event // to be posted
+	version string       // the account's own API version
+	life    Life         // what happens beyond the usual
+	upset   Misbehaviour // how webhooks go wrong
+
+	emitted   int       // events so far
+	changing  []*event  // of the change under way
+	request   string    // who is behind the change under way: empty for Stripe itself
+	outbox    []letter  // to be posted
+	made      int       // webhook endpoints ever made, for their ids
+	merchant  *customer // nobody's customer: who the events of the catalog are about
 	lines     []Line
 	byContact map[string]*customer
 	newcomers int // how many customers there ever were
@@ -131,12 +139,25 @@ func (w *world) emit(typ string, c *customer, o entity, previous json.RawMessage
 	if !w.recording() {
 		return
 	}
-	e := &event{id: w.id("evt_1", c.key+"/event/"+itoa(int64(c.emitted)), 23), typ: typ, created: w.now,
+	key := c.key + "/event/" + itoa(int64(c.emitted))
+	e := &event{id: w.id("evt_1", key, 23), typ: typ, created: w.now, version: w.version,
 		object: o.raw(), previous: previous, request: w.request, customer: c}
+	w.record(e)
+	if w.upset.twin(e) {
+		other := *e
+		other.id, other.pending = w.id("evt_1", key+"/twin", 23), 0
+		w.record(&other)
+	}
+}
+
+// record puts an event on the list and on its way to whoever wants it.
+func (w *world) record(e *event) {
 	w.emitted++
-	if w.listening {
-		e.pending = 1
-		w.outbox = append(w.outbox, e)
+	for _, to := range w.endpoints {
+		if to.wants(e.typ) {
+			e.pending++
+			w.post(e, to)
+		}
 	}
 	w.events = append(w.events, e)
 	w.byID[e.id] = e

@@ -137,6 +137,7 @@ func (w *world) charge(i *invoice, m *method, decline string) {
 	}
 	w.emit(typ, i.customer, ch, nil)
 	i.charge = ch
+	w.expectTrouble(ch)
 }
 
 // missed counts a failed attempt and schedules the next one, if there is one.

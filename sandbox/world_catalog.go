@@ -35,6 +35,8 @@ type product struct {
 	cached
 	id, name     string
 	created      int64
+	changed      int64 // when it last changed; zero: never
+	archived     bool
 	defaultPrice *price
 }
 

@@ -37,10 +37,10 @@ func (w *world) remember(c *customer) {
 	}
 }
 
-// told notes that an event's webhook was answered 2xx at a virtual instant.
+// told notes that one endpoint has answered an event's webhook 2xx, at a virtual
+// instant. The event is told when all have that want it.
 func (w *world) told(e *event, at time.Time) {
-	e.pending = 0
-	if e.record == 0 {
+	if e.pending--; e.pending > 0 || e.record == 0 {
 		return
 	}
 	r := &e.customer.history[e.record-1]

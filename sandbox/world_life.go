@@ -15,6 +15,7 @@ func (w *world) expectLife(s *subscription) {
 			}
 		})
 	}
+	w.expectDeletion(s)
 	switch x := w.unit(s.id, "life", s.period); {
 	case x < 0.020:
 		then("ends", func() { w.endAtPeriodEnd(s) })

@@ -157,6 +157,9 @@ type charge struct {
 	amount   int64
 	created  int64
 	failure  string // the decline code; empty when it succeeded
+	refunds  []*refund
+	refunded int64 // of amount
+	disputed bool
 }
 
 func (c *customer) ident() string     { return c.id }

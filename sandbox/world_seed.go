@@ -8,9 +8,11 @@ import (
 // newWorld makes a merchant with that many customers and lets them live the four
 // months before start, by the same rules as everything after: so there are
 // invoices paid and open, retries half-way, subscriptions ended and unpaid.
-func newWorld(seed int64, customers int, start int64, welcome func(contactSeed)) *world {
-	w := &world{dice: dice(uint64(seed)), start: start, now: start - pastDays*day, byID: map[string]entity{},
-		byContact: map[string]*customer{}, newcomers: customers, settled: customers, welcome: welcome}
+func newWorld(c Config, start int64, welcome func(contactSeed)) *world {
+	customers := c.Customers
+	w := &world{dice: dice(uint64(c.Seed)), start: start, now: start - pastDays*day, byID: map[string]entity{},
+		byContact: map[string]*customer{}, newcomers: customers, settled: customers, welcome: welcome,
+		version: c.APIVersion, life: c.Life, merchant: &customer{n: -1, key: "merchant"}}
 	w.catalog = newCatalog(w.dice, onGrid(w.now-1500*day))
 	for _, p := range w.catalog.products {
 		w.byID[p.id] = p
@@ -43,6 +45,7 @@ func newWorld(seed int64, customers int, start int64, welcome func(contactSeed))
 		}
 	}
 	w.expectSignUp()
+	w.expectCatalogChange(0)
 	w.lines = nil
 	return w
 }

@@ -316,7 +316,7 @@ func TestPeople_hearFromIntercom(t *testing.T) {
 func TestPeople_replaceCard(t *testing.T) {
 	t.Parallel()
 	w := mustNew(t, 28, 100).world
-	w.listening = true
+	w.addEndpoint(w.now)
 	c := settled(t, w, func(*customer) bool { return true })
 	sub, old := c.subs[0], c.defaultPM
 	w.edit(sub, func() { sub.own = old })
