@@ -57,6 +57,29 @@ func (c *card) expiry() any {
 	return rule.Date{Year: last.Year(), Month: last.Month(), Day: last.Day()}
 }
 
+// wallet is the wallet that the card is in, as payment methods spell it.
+func (c *card) wallet() any {
+	switch {
+	case c.Wallet.Type != "":
+		return text(c.Wallet.Type)
+	case c.TokenizationMethod == "android_pay":
+		return "google_pay"
+	}
+	return text(c.TokenizationMethod)
+}
+
+// kind is the type of the payment method; of a card or a bank account from
+// before there were any, what it is.
+func (m *method) kind() any {
+	switch {
+	case m == nil:
+		return nil
+	case m.Object == "card" || m.Object == "bank_account":
+		return m.Object
+	}
+	return text(m.Type)
+}
+
 // chooseMethod finds what Stripe would charge next, in Stripe's own order: the
 // subscription's default payment method, its default source, the customer's
 // default payment method, its default source. Stripe stays on the first that is

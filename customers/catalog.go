@@ -31,6 +31,18 @@ var catalog = []attribute{
 		Help: "the customer's id at Stripe, cus_…",
 	}, (*sources).stripeID},
 	{rule.Attribute{
+		Name: "account", Type: rule.Text, From: "dunlin.accounts.name",
+		Help: "name of the connected Stripe account the customer is in",
+	}, (*sources).account},
+	{rule.Attribute{
+		Name: "livemode", Type: rule.Boolean, From: "customer.livemode",
+		Help: "a customer of live mode, not of test mode; missing for some that were deleted",
+	}, (*sources).livemode},
+	{rule.Attribute{
+		Name: "created_at", Type: rule.InstantType, From: "customer.created",
+		Help: "when the customer was made at Stripe; missing for some that were deleted",
+	}, (*sources).createdAt},
+	{rule.Attribute{
 		Name: "email", Type: rule.Text, From: "customer.email",
 		Help: "e-mail address, as written at Stripe",
 	}, (*sources).email},
@@ -69,6 +81,14 @@ var catalog = []attribute{
 		Help: "when the primary subscription's current period began",
 	}, (*sources).periodStart},
 	{rule.Attribute{
+		Name: "subscription_period_end_at", Type: rule.InstantType, From: "subscription.current_period_end",
+		Help: "when the primary subscription's current period ends: its renewal, unless it is canceled before",
+	}, (*sources).periodEnd},
+	{rule.Attribute{
+		Name: "subscription_count", Type: rule.Number, Unit: "subscriptions", From: "subscription.status",
+		Help: "number of subscriptions that have not ended: neither canceled nor incomplete_expired",
+	}, (*sources).subscriptionCount},
+	{rule.Attribute{
 		Name: "plan", Type: rule.Text, From: "price.nickname, product.name, price.id",
 		Help: "name of the primary subscription's price: its nickname, else its product's name, else its id",
 	}, (*sources).plan},
@@ -85,9 +105,45 @@ var catalog = []attribute{
 		Help: "number of intervals between two bills: 3 with month means quarterly",
 	}, (*sources).planIntervalCount},
 	{rule.Attribute{
+		Name: "quantity", Type: rule.Number, Unit: "units of the plan", From: "subscription_item.quantity",
+		Help: "how many units of the plan are subscribed to, such as seats; missing for metered prices",
+	}, (*sources).quantity},
+	{rule.Attribute{
+		Name: "plans", Type: rule.ListType, From: "subscription.items",
+		Help: "names, as in plan, of every price of the subscriptions that have not ended; an empty list without any",
+	}, (*sources).plans},
+	{rule.Attribute{
 		Name: "mrr", Type: rule.MoneyType, Unit: major + ", a month", From: "subscription.items",
 		Help: "monthly recurring revenue of active and past_due subscriptions, less coupons that last forever; metered prices and, with several currencies, all but the customer's left out; missing when a tiered price is unknown",
 	}, (*sources).mrr},
+	{rule.Attribute{
+		Name: "trial_ends_at", Type: rule.InstantType, From: "subscription.trial_end",
+		Help: "when the primary subscription's trial ends or ended; missing without a trial",
+	}, (*sources).trialEndsAt},
+	{rule.Attribute{
+		Name: "cancels_at", Type: rule.InstantType, From: "subscription.cancel_at, cancel_at_period_end",
+		Help: "when a cancellation that was asked for will end the primary subscription; missing without one, and once it has ended",
+	}, (*sources).cancelsAt},
+	{rule.Attribute{
+		Name: "canceled_at", Type: rule.InstantType, From: "subscription.canceled_at",
+		Help: "when the primary subscription's cancellation was asked for; it may go on until cancels_at",
+	}, (*sources).canceledAt},
+	{rule.Attribute{
+		Name: "cancellation_reason", Type: rule.Text, From: "subscription.cancellation_details.reason",
+		Help: "why the primary subscription was canceled: cancellation_requested, payment_failed or payment_disputed",
+	}, (*sources).cancellationReason},
+	{rule.Attribute{
+		Name: "collection_paused", Type: rule.Boolean, From: "subscription.pause_collection",
+		Help: "collecting payments for the primary subscription is paused; its status stays active meanwhile",
+	}, (*sources).collectionPaused},
+	{rule.Attribute{
+		Name: "coupon", Type: rule.Text, From: "subscription.discount.coupon, customer.discount.coupon",
+		Help: "name, else id, of the coupon that applies: the primary subscription's, which overrides the customer's; the first of several; coupons of single items left out",
+	}, (*sources).coupon},
+	{rule.Attribute{
+		Name: "coupon_ends_at", Type: rule.InstantType, From: "discount.end",
+		Help: "when the coupon that applies ends; missing for coupons that last forever or come off once",
+	}, (*sources).couponEndsAt},
 
 	// The card that Stripe would charge next.
 	{rule.Attribute{
@@ -102,6 +158,18 @@ var catalog = []attribute{
 		Name: "card_expires_at", Type: rule.DateType, From: "payment_method.card.exp_month, exp_year",
 		Help: "last day on which the card Stripe would charge next is good: the end of its month",
 	}, (*sources).cardExpiresAt},
+	{rule.Attribute{
+		Name: "card_wallet", Type: rule.Text, From: "payment_method.card.wallet.type",
+		Help: "wallet that the card Stripe would charge next is in, such as 'apple_pay' or 'google_pay'; missing for a card that was typed in",
+	}, (*sources).cardWallet},
+	{rule.Attribute{
+		Name: "card_updated_at", Type: rule.InstantType, From: "payment_method.created",
+		Help: "when the card Stripe would charge next was saved; a new expiry of the same card, or choosing one saved before, does not move it; missing for cards of before payment methods",
+	}, (*sources).cardUpdatedAt},
+	{rule.Attribute{
+		Name: "payment_method_type", Type: rule.Text, From: "payment_method.type",
+		Help: "kind of payment method Stripe would charge next: card, link, sepa_debit, us_bank_account …",
+	}, (*sources).methodType},
 
 	// What they paid.
 	{rule.Attribute{
@@ -116,6 +184,30 @@ var catalog = []attribute{
 		Name: "lifetime_spend", Type: rule.MoneyType, Unit: major, From: "charge.amount_captured, charge.amount_refunded",
 		Help: "all successful, captured charges less refunds; with several currencies only those in the customer's currency",
 	}, (*sources).lifetimeSpend},
+	{rule.Attribute{
+		Name: "payment_count", Type: rule.Number, Unit: "payments", From: "charge.captured, invoice.paid_out_of_band",
+		Help: "number of payments, ever and in any currency: successful, captured charges, refunded ones too, and invoices marked as paid outside Stripe",
+	}, (*sources).paymentCount},
+	{rule.Attribute{
+		Name: "last_payment_at", Type: rule.InstantType, From: "charge.created, invoice.status_transitions.paid_at",
+		Help: "when the newest payment came; unlike last_charge_at, an invoice marked as paid outside Stripe counts",
+	}, (*sources).lastPaymentAt},
+	{rule.Attribute{
+		Name: "last_payment_amount", Type: rule.MoneyType, Unit: major, From: "charge.amount_captured, invoice.amount_paid",
+		Help: "amount of the newest payment, before refunds; unlike last_charge_amount, an invoice marked as paid outside Stripe counts",
+	}, (*sources).lastPaymentAmount},
+	{rule.Attribute{
+		Name: "failed_payment_count", Type: rule.Number, Unit: "charges", From: "charge.status",
+		Help: "number of charges that failed since the newest payment, or ever without one: 0 again after a payment",
+	}, (*sources).failedPaymentCount},
+	{rule.Attribute{
+		Name: "last_failure_at", Type: rule.InstantType, From: "charge.created",
+		Help: "when the newest failed charge was made, whatever was paid since",
+	}, (*sources).lastFailureAt},
+	{rule.Attribute{
+		Name: "last_failure_reason", Type: rule.Text, From: "charge.outcome.reason, charge.failure_code",
+		Help: "why the newest failed charge failed, such as 'insufficient_funds' or 'expired_card', whatever was paid since",
+	}, (*sources).lastFailureReason},
 
 	// What they owe.
 	{rule.Attribute{
@@ -126,6 +218,18 @@ var catalog = []attribute{
 		Name: "open_invoice_count", Type: rule.Number, Unit: "invoices", From: "invoice.status",
 		Help: "number of open invoices on which something remains to be paid, drafts left out",
 	}, (*sources).openInvoiceCount},
+	{rule.Attribute{
+		Name: "oldest_open_invoice_due_at", Type: rule.InstantType, From: "invoice.due_date",
+		Help: "earliest due date of open invoices; invoices that are charged automatically have none",
+	}, (*sources).oldestOpenInvoiceDueAt},
+	{rule.Attribute{
+		Name: "invoice_attempt_count", Type: rule.Number, Unit: "attempts", From: "invoice.attempt_count",
+		Help: "how often Stripe has tried to charge the newest open invoice it has tried; 0 when it has tried none, missing when none is open",
+	}, (*sources).invoiceAttemptCount},
+	{rule.Attribute{
+		Name: "next_payment_attempt_at", Type: rule.InstantType, From: "invoice.next_payment_attempt",
+		Help: "when Stripe will next try to charge an open invoice by itself; missing when it will not",
+	}, (*sources).nextPaymentAttemptAt},
 	{rule.Attribute{
 		Name: "next_charge_at", Type: rule.InstantType, From: "invoice.next_payment_attempt, subscription.current_period_end",
 		Help: "when Stripe will next charge by itself: the next attempt on an invoice or the primary subscription's renewal, whichever is first",

@@ -101,11 +101,11 @@ func TestCatalog_Collections(t *testing.T) {
 			t.Errorf("Collection(%q)\n got %q, %t", strings.ToUpper(c.Name), found.Name, ok)
 		}
 	}
-	if want := []string{"subscriptions", "subscription_items", "invoices", "charges"}; !slices.Equal(got, want) {
+	if want := []string{"subscriptions", "subscription_items", "invoices", "charges", "cards"}; !slices.Equal(got, want) {
 		t.Errorf("collections\n got %v\nwant %v", got, want)
 	}
-	if _, ok := Attributes.Collection("cards"); ok {
-		t.Error("there is a collection of cards")
+	if _, ok := Attributes.Collection("payments"); ok {
+		t.Error("there is a collection of payments")
 	}
 	Attributes.Collections()[0].Fields[2].Values[0] = "changed"
 	if Attributes.Collections()[0].Fields[2].Values[0] != "active" {
@@ -116,14 +116,17 @@ func TestCatalog_Collections(t *testing.T) {
 func TestCatalog_AgreesWithTheTables(t *testing.T) {
 	t.Parallel()
 	pool, _ := newAccount(t)
-	check := func(table, number string, list []rule.Attribute, others map[string]string) {
+	check := func(table string, number func(name string) string, list []rule.Attribute, others map[string]string) {
 		t.Helper()
 		types := map[rule.Type]string{
-			rule.Text: "text", rule.Number: number, rule.MoneyType: "numeric", rule.Boolean: "boolean", rule.DateType: "date",
+			rule.Text: "text", rule.MoneyType: "numeric", rule.Boolean: "boolean", rule.DateType: "date",
 			rule.InstantType: "timestamp with time zone", rule.MapType: "jsonb", rule.ListType: "ARRAY",
 		}
 		for _, a := range list {
 			others[a.Name] = types[a.Type]
+			if a.Type == rule.Number {
+				others[a.Name] = number(a.Name)
+			}
 			if a.Type == rule.MoneyType {
 				others[a.Name+"_currency"] = "text"
 			}
@@ -132,17 +135,40 @@ func TestCatalog_AgreesWithTheTables(t *testing.T) {
 			t.Errorf("dunlin.%s (-catalog +table):\n%s", table, diff)
 		}
 	}
-	check("customers", "integer", Attributes.Attributes(), map[string]string{ // what is no attribute
+	counted := func(name string) string { // Stripe's own numbers have no bound
+		if name == "quantity" || name == "invoice_attempt_count" {
+			return "numeric"
+		}
+		return "integer"
+	}
+	check("customers", counted, Attributes.Attributes(), map[string]string{ // what is no attribute
 		"account_id": "integer", "customer_id": "bigint", "card_id": "text", "state": "text", "projected_at": "timestamp with time zone",
 	})
 	for _, c := range Attributes.Collections() {
-		check(c.Name, "numeric", c.Fields, map[string]string{"account_id": "integer", "customer_id": "bigint", "fingerprint": "bigint"})
+		check(c.Name, func(string) string { return "numeric" }, c.Fields, map[string]string{"account_id": "integer", "customer_id": "bigint", "fingerprint": "bigint"})
 		var collation string
 		if err := pool.QueryRow(t.Context(), `
 			select collation_name from information_schema.columns
 			where table_schema = 'dunlin' and table_name = $1 and column_name = 'id'`, c.Name).Scan(&collation); err != nil || collation != "C" {
 			t.Errorf("dunlin.%s.id is collated by %q (%v); ties are broken by bytes", c.Name, collation, err)
 		}
+	}
+}
+
+// The view for analysts shows what there is of a customer, and of the account its
+// name.
+func TestCatalog_TheViewShowsEverything(t *testing.T) {
+	t.Parallel()
+	pool, account := newAccount(t)
+	if diff := cmp.Diff(columnsOf(t, pool, "customers"), columnsOf(t, pool, "customer_attributes")); diff != "" {
+		t.Errorf("dunlin.customer_attributes (-table +view):\n%s", diff)
+	}
+	if _, err := pool.Exec(t.Context(), `insert into dunlin.customers (account_id, stripe_id, projected_at) values ($1, 'cus_before', now())`, account); err != nil {
+		t.Fatal(err)
+	}
+	var name string
+	if err := pool.QueryRow(t.Context(), `select account from dunlin.customer_attributes`).Scan(&name); err != nil || name != "shop" {
+		t.Errorf("account of a customer who has not been projected again\n got %q, %v\nwant \"shop\"", name, err)
 	}
 }
 

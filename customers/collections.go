@@ -70,6 +70,10 @@ var collections = []collection{
 		Name: "charges", One: "a charge", From: "charge",
 		Help: "all attempts to take money from the customer, failed ones too",
 	}, func(s *sources) []charge { return s.charges }, chargeCatalog),
+	collect(rule.Collection{
+		Name: "cards", One: "a card", From: "payment_method, card, source",
+		Help: "the cards the customer has saved at Stripe, those in wallets too; detached ones, links and bank accounts left out",
+	}, func(s *sources) []method { return s.cards }, cardCatalog),
 }
 
 // collectionPlace finds a collection by its canonical name.

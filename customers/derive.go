@@ -18,6 +18,9 @@ func (s *sources) email() any         { return text(s.customer.Email) }
 func (s *sources) name() any          { return text(strings.TrimSpace(s.customer.Name)) }
 func (s *sources) currencyValue() any { return text(s.money) }
 func (s *sources) deleted() any       { return s.customer.Deleted }
+func (s *sources) account() any       { return text(s.shelf.account) }
+func (s *sources) livemode() any      { return boolean(s.customer.Livemode) }
+func (s *sources) createdAt() any     { return instant(s.customer.Created) }
 func (s *sources) delinquent() any    { return s.customer.Delinquent }
 
 func (s *sources) country() any {
@@ -287,6 +290,25 @@ func (s *sources) cardExpiresAt() any {
 	return nil
 }
 
+func (s *sources) cardWallet() any {
+	if c := s.method.asCard(); c != nil {
+		return c.wallet()
+	}
+	return nil
+}
+
+// cardUpdatedAt is when the card was saved. The mirror holds objects as they
+// are, not when a default was chosen or an expiry renewed; who replaces a card at
+// Stripe saves a new one, nearly always, and then this is that instant.
+func (s *sources) cardUpdatedAt() any {
+	if s.method.asCard() != nil {
+		return instant(s.method.Created)
+	}
+	return nil
+}
+
+func (s *sources) methodType() any { return s.method.kind() }
+
 // cardID is not an attribute: it is the payment method behind the card, which
 // tells one card's episode from another's.
 func (s *sources) cardID() any {
@@ -303,17 +325,17 @@ func (s *sources) state() any {
 }
 
 func (s *sources) lastChargeAmount() any {
-	if s.payment == nil {
+	if s.charged == nil {
 		return nil
 	}
-	return amountOf(s.payment.captured(), s.payment.Currency)
+	return amountOf(s.charged.captured(), s.charged.Currency)
 }
 
 func (s *sources) lastChargeAt() any {
-	if s.payment == nil {
+	if s.charged == nil {
 		return nil
 	}
-	return instant(s.payment.Created)
+	return instant(s.charged.Created)
 }
 
 // lifetimeSpend counts cash: charges, not invoices, which can be paid out of a

@@ -215,6 +215,23 @@ func TestElements_Charges(t *testing.T) {
 	})
 }
 
+// A line holds what COPY reads, each value bare: a date, too, which Postgres would
+// forgive in quotes.
+func TestAppendFields(t *testing.T) {
+	t.Parallel()
+	m := asDefault("pm_1", walletPM("pm_1"))
+	s, _ := decode(m.record())
+	s.resolve(m.shelf(t))
+	var got []string
+	for _, w := range s.compare(nil).write {
+		got = append(got, string(w.line))
+	}
+	want := "pm_1\t2026-02-02T02:40:00Z\tVisa\t4242\t2028-02-29\ttrue\tapple_pay\tdebit\tFR\t" + `{"label":"blue"}`
+	if len(got) != 1 || got[0] != want {
+		t.Errorf("lines\n got %q\nwant %q", got, want)
+	}
+}
+
 // What is written without big numbers is what a decimal would be.
 func TestAppendMinor(t *testing.T) {
 	t.Parallel()

@@ -1,7 +1,7 @@
 // Package customers is the billing picture of a customer: one typed value for
 // each attribute of the catalog, and its collections, one element for each
-// subscription, subscription item, invoice and charge, derived from the Stripe
-// objects in the mirror.
+// subscription, subscription item, invoice, charge and card, derived from the
+// Stripe objects in the mirror.
 //
 //	changed, err := customers.Project(ctx, tx, account, []string{"cus_1"}, now)
 //	ref, err := customers.Find(ctx, pool, account, "cus_1")

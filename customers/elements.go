@@ -100,6 +100,8 @@ func appendFields(b []byte, fields []rule.Attribute, values []any) []byte {
 			b = strconv.AppendBool(b, v)
 		case time.Time:
 			b = v.UTC().AppendFormat(b, time.RFC3339Nano)
+		case rule.Date:
+			b = append(b, v.String()...)
 		default: // metadata
 			if m, ok := v.(map[string]string); ok && len(m) == 0 {
 				b = append(b, "{}"...)

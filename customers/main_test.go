@@ -107,12 +107,13 @@ func fullMirror(id string) mirror {
 	sub := "sub_" + id
 	return mirror{
 		customer: `{"id":"` + id + `","object":"customer","name":"Jane Doe","email":"Jane@Example.com","currency":"usd","balance":-1250,
-			"delinquent":true,"address":{"country":"US","state":"CA"},"metadata":{"tier":"pro","quote":"\"<&\u2028"},
+			"delinquent":true,"livemode":true,"created":1600000000,"address":{"country":"US","state":"CA"},"metadata":{"tier":"pro","quote":"\"<&\u2028"},
 			"invoice_settings":{"default_payment_method":"pm_` + id + `"}}`,
-		subscriptions: []string{subJSON(sub, "past_due", `,"currency":"usd"`, itemJSON("si", priceJSON("price_1", "usd", "null", "month/3", `,"unit_amount_decimal":"4900.0381"`), `,"quantity":3`))},
-		invoices:      []string{invoiceJSON("in_"+id, "open", "usd", 14700, `,"next_payment_attempt":1790259200`), invoiceJSON("in_2"+id, "paid", "usd", 0, "")},
-		charges:       []string{chargeJSON("ch_"+id, "succeeded", "usd", 14700, 100, 1780000000, ""), chargeJSON("ch_2"+id, "failed", "usd", 14700, 0, 1790000000, "")},
-		methods:       []string{cardPM("pm_"+id, "")},
-		products:      []string{`{"id":"prod_1","object":"product","name":"Team"}`},
+		subscriptions: []string{subJSON(sub, "past_due", `,"currency":"usd","trial_end":1760000000,"cancel_at":1799000000,"canceled_at":1780000001,
+			"cancellation_details":{"reason":"cancellation_requested"},"discount":{"coupon":{"id":"SPRING","name":"Spring","duration":"repeating","percent_off":10},"end":1795000000}`, itemJSON("si", priceJSON("price_1", "usd", "null", "month/3", `,"unit_amount_decimal":"4900.0381"`), `,"quantity":3`))},
+		invoices: []string{invoiceJSON("in_"+id, "open", "usd", 14700, `,"next_payment_attempt":1790259200,"due_date":1790086400,"attempt_count":2`), invoiceJSON("in_2"+id, "paid", "usd", 0, "")},
+		charges:  []string{chargeJSON("ch_"+id, "succeeded", "usd", 14700, 100, 1780000000, ""), chargeJSON("ch_2"+id, "failed", "usd", 14700, 0, 1790000000, `,"outcome":{"reason":"insufficient_funds"},"failure_code":"card_declined"`)},
+		methods:  []string{walletPM("pm_" + id)},
+		products: []string{`{"id":"prod_1","object":"product","name":"Team"}`},
 	}
 }

@@ -49,7 +49,7 @@ func rowsOf(raws ...string) (rows []row) {
 }
 
 func (m mirror) shelf(t testing.TB) shelf {
-	s := shelf{products: map[string]product{}, prices: map[string]shelfPrice{}}
+	s := shelf{account: "shop", products: map[string]product{}, prices: map[string]shelfPrice{}}
 	for _, r := range rowsOf(m.products...) {
 		var p product
 		if err := json.Unmarshal(r.raw, &p); err != nil {
@@ -159,6 +159,12 @@ func monthlySub(id, currency, amount, more string) string {
 func cardPM(id, more string) string {
 	return fmt.Sprintf(`{"id":%q,"object":"payment_method","type":"card",
 		"card":{"brand":"visa","last4":"4242","exp_month":2,"exp_year":2028,"country":"FR"},"billing_details":{"address":null}%s}`, id, more)
+}
+
+// walletPM is a card that is all a card can be.
+func walletPM(id string) string {
+	return fmt.Sprintf(`{"id":%q,"object":"payment_method","type":"card","created":1770000000,"metadata":{"label":"blue"},
+		"card":{"brand":"visa","last4":"4242","exp_month":2,"exp_year":2028,"country":"FR","funding":"debit","wallet":{"type":"apple_pay"}},"billing_details":{"address":null}}`, id)
 }
 
 func invoiceJSON(id, status, currency string, remaining int, more string) string {

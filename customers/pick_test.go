@@ -39,6 +39,9 @@ func FuzzDecode(f *testing.F) {
 		`{"id":5}`, `[]`, `null`, `"x"`, `{"metadata":[1]}`, `{"metadata":{"a":{"b":null}}}`, `{"items":{"data":[{"price":{"currency":"usd","recurring":{"interval":"day","interval_count":-1},"unit_amount":9223372036854775807},"quantity":9223372036854775807}]},"status":"active"}`,
 		`{"items":{"data":[null,{"plan":{}},{"price":{"product":7}}]}}`, `{"discounts":[null,"di",{"coupon":"c"},{"coupon":{"duration":"forever","percent_off":-1e5}}]}`,
 		`{"items":{"data":[{"price":{"currency":"usd","recurring":{"interval":"month"},"transform_quantity":{"divide_by":0},"tiers":[{"up_to":0},{"up_to":-5}]}}]}}`,
+		`{"type":"card","created":-1,"card":{"exp_month":2,"exp_year":9999,"wallet":{"type":"\u0000"},"country":"é"},"metadata":{"a":1}}`, `{"type":"card","card":{"wallet":"x"}}`,
+		`{"status":"failed","outcome":{"reason":"\u0000"},"created":9223372036854775807}`, `{"status":"paid","paid_out_of_band":true,"amount_due":9223372036854775807,"currency":"usd"}`,
+		`{"discount":{"coupon":"\u0000","end":-1},"sources":{"data":[{"id":"x","object":"card"},"y"]},"default_source":{"object":"card"},"livemode":null}`,
 		`{"exp_month":13,"exp_year":-1,"object":"card"}`, `{"created":-1,"status":"open","amount_remaining":1,"currency":"USD","next_payment_attempt":9e15}`,
 	}} {
 		for _, raw := range raws {

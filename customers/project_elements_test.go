@@ -131,19 +131,27 @@ func TestProject_TellsWhatChangedInCollections(t *testing.T) {
 		m.invoices = []string{draft(`,"due_date":1790000001,"metadata":{"a":"b"}`), `{"id":"in_2","currency":"usd","status":"draft"}`}
 	}, "invoices", "invoices.due_at")
 	step("deleted", func() { m.invoices[1] = "deleted:" + m.invoices[1] }, "invoices")
-	step("a charge", func() { m.charges = []string{`{"id":"ch_1","status":"failed"}`} }, "charges")
+	step("a charge", func() { m.charges = []string{`{"id":"ch_1","status":"failed"}`} }, "failed_payment_count", "charges")
 	step("disputed", func() { m.charges[0] = `{"id":"ch_1","status":"failed","disputed":true}` }, "charges.disputed")
 	step("a subscription with two items", func() {
 		m.subscriptions = []string{subJSON("sub_1", "incomplete", "", itemJSON("si_1", priceJSON("p", "usd", "100", "month", ""), ""), itemJSON("si_2", priceJSON("q", "usd", "50", "month", ""), ""))}
-	}, "subscription_status", "subscription_period_start_at", "plan", "plan_price", "plan_interval", "plan_interval_count", "subscriptions", "subscription_items")
+	}, "subscription_status", "subscription_period_start_at", "subscription_period_end_at", "subscription_count", "plan", "plan_price", "plan_interval", "plan_interval_count",
+		"quantity", "plans", "collection_paused", "subscriptions", "subscription_items")
 	step("less of the smaller one", func() {
 		m.subscriptions[0] = strings.Replace(m.subscriptions[0], `"unit_amount_decimal":"50"`, `"unit_amount_decimal":"40"`, 1)
 	},
 		"subscription_items.plan_price")
 	step("it goes", func() {
 		m.subscriptions = []string{subJSON("sub_1", "incomplete", "", itemJSON("si_1", priceJSON("p", "usd", "100", "month", ""), ""))}
-	}, "subscription_items")
+	}, "plans", "subscription_items")
 	step("another takes its place", func() { m.subscriptions[0] = strings.Replace(m.subscriptions[0], "si_1", "si_9", 1) }, "subscription_items")
+	step("a card", func() { m.methods = []string{walletPM("pm_1")} }, "cards")
+	step("its network renews it", func() { m.methods[0] = strings.Replace(m.methods[0], `"exp_year":2028`, `"exp_year":2032`, 1) }, "cards.expires_at")
+	step("it becomes the default", func() { m.customer = `{"id":"cus_1","invoice_settings":{"default_payment_method":"pm_1"}}` },
+		"card_brand", "card_last4", "card_expires_at", "card_wallet", "card_updated_at", "payment_method_type", "card_id", "cards.is_default")
+	step("a link is no card", func() { m.methods = append(m.methods, `{"id":"pm_2","object":"payment_method","type":"link"}`) })
+	step("detached", func() { m.methods[0] = "deleted:" + m.methods[0] },
+		"card_brand", "card_last4", "card_expires_at", "card_wallet", "card_updated_at", "payment_method_type", "card_id", "cards")
 }
 
 // Rows that did not change are not written, whatever happened beside them.
@@ -261,11 +269,11 @@ func TestWhole_JSON(t *testing.T) {
 		`"amount_remaining":null,"due_at":null,` + nulls + `,"attempt_count":null,"collection_method":null,"billing_reason":null,"subscription":null,"metadata":{}},` +
 		`{"id":"in_2","created_at":"2026-05-28T20:26:40Z","number":null,"status":"open","currency":"usd","total":{"amount":"49.00","currency":"usd"},"amount_due":null,"amount_paid":null,` +
 		`"amount_remaining":null,"due_at":"2026-09-21T14:13:20Z",` + nulls + `,"attempt_count":2,"collection_method":null,"billing_reason":null,"subscription":null,"metadata":{"a":"b"}}` +
-		`],"charges":[]}`
-	if !json.Valid(got) || !strings.HasSuffix(string(got), want) || !strings.HasPrefix(string(got), `{"stripe_id":"cus_1","email":null,`) {
+		`],"charges":[],"cards":[]}`
+	if !json.Valid(got) || !strings.HasSuffix(string(got), want) || !strings.HasPrefix(string(got), `{"stripe_id":"cus_1","account":"shop","livemode":null,"created_at":null,"email":null,`) {
 		t.Errorf("MarshalJSON\n got %s\nwant %s", got, want)
 	}
-	if raw, err := json.Marshal(Whole{}); err != nil || !strings.HasSuffix(string(raw), `"invoices":[],"charges":[]}`) {
+	if raw, err := json.Marshal(Whole{}); err != nil || !strings.HasSuffix(string(raw), `"invoices":[],"charges":[],"cards":[]}`) {
 		t.Errorf("the zero value\n got %s, %v", raw, err)
 	}
 	if got := (Whole{}).Elements("invoices"); got != nil {

@@ -1,6 +1,7 @@
 package customers
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -9,6 +10,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"pgregory.net/rapid"
+
+	"github.com/dunlin/dunlin/segments/rule"
 )
 
 // drawMirror makes a customer out of few values, so that ties and clashes are
@@ -24,14 +27,21 @@ func drawMirror(t *rapid.T, id string) mirror {
 		return raws
 	}
 	method := func() string { return one("method", `null`, `"pm_0"`, `"pm_1"`, `"card_0"`, `"pm_unknown"`) }
+	discount := func() string {
+		return one("discount", `null`, `{"coupon":{"id":"A","duration":"forever","percent_off":12.5}}`, `{"coupon":{"id":"B","name":"Spring"},"end":1795000000}`, `{"coupon":"C"}`, `"di_1"`)
+	}
+	maybe := func(label, raw string) string { return one(label, "", "", raw) }
 	country := func() string { return one("country", `null`, `{"country":"DE","state":"BE"}`, `{"country":"us"}`) }
 
 	m := mirror{
 		customer: fmt.Sprintf(`{"id":%q,"currency":%s,"balance":%d,"name":%q,"address":%s,"default_source":%s,
-			"invoice_settings":{"default_payment_method":%s},"metadata":{"k":"%s"},"discount":%s}`,
+			"invoice_settings":{"default_payment_method":%s},"metadata":{"k":"%s"},"discount":%s%s%s}`,
 			id, one("customer currency", `null`, `"usd"`, `"eur"`), number("balance", 3)-1, one("name", "", "Jane Doe", "Acme Inc"), country(), method(), method(),
-			one("metadata", "", "v", `\u0000`), one("discount", `null`, `{"coupon":{"duration":"forever","percent_off":12.5}}`)),
-		methods: []string{cardPM("pm_0", ""), cardPM("pm_1", `,"type":"link"`), `{"id":"card_0","object":"card","brand":"Visa","last4":"1","exp_month":1,"exp_year":2027,"address_country":"FR"}`}[:number("methods", 3)],
+			one("metadata", "", "v", `\u0000`), discount(), maybe("live", `,"livemode":true,"created":1600000000`), maybe("sources", `,"sources":{"data":[`+walletPM("src_0")+`,"card_0"]}`)),
+		methods: []string{
+			one("first method", cardPM("pm_0", ""), walletPM("pm_0"), "deleted:"+walletPM("pm_0")), cardPM("pm_1", one("kind", "", `,"type":"link"`)),
+			`{"id":"card_0","object":"card","brand":"Visa","last4":"1","exp_month":1,"exp_year":2027,"address_country":"FR","tokenization_method":"android_pay"}`,
+		}[:number("methods", 3)],
 	}
 	m.subscriptions = several("subscriptions", 4, func(i int) string {
 		in := currency()
@@ -42,15 +52,18 @@ func drawMirror(t *rapid.T, id string) mirror {
 					one("usage", "", `,"nickname":"Pro"`, `,"recurring":null`)), fmt.Sprintf(`,"created":%d`, number("item created", 2))))
 		}
 		return subJSON(fmt.Sprintf("sub_%d", i), one("status", append([]string{"new"}, subscriptionStatuses...)...),
-			fmt.Sprintf(`,"currency":%q,"created":%d,"default_payment_method":%s,"cancel_at_period_end":%t,"metadata":{"k":%q}`, in, number("created", 2), method(), number("cancels", 1) == 1, one("metadata", "", "v\n\\N")), items...)
+			fmt.Sprintf(`,"currency":%q,"created":%d,"default_payment_method":%s,"cancel_at_period_end":%t,"metadata":{"k":%q},"discount":%s%s%s`, in, number("created", 2), method(), number("cancels", 1) == 1,
+				one("metadata", "", "v\n\\N"), discount(), maybe("trial", `,"trial_end":1792592000`), maybe("canceled", `,"canceled_at":1790000500,"cancellation_details":{"reason":"payment_failed"},"pause_collection":{"behavior":"void"}`)), items...)
 	})
 	m.invoices = several("invoices", 4, func(i int) string {
 		return invoiceJSON(fmt.Sprintf("in_%d", i), one("invoice status", "open", "paid", "draft", ""), currency(), number("remaining", 2)*50,
-			fmt.Sprintf(`,"created":%d,"customer_address":%s,"next_payment_attempt":%d,"total":%s,"attempt_count":%s`, number("invoiced", 2), country(), number("attempt", 2)*1000,
-				one("total", "null", "0", "-1", "12345"), one("attempts", "null", "0", "4")))
+			fmt.Sprintf(`,"created":%d,"customer_address":%s,"next_payment_attempt":%d,"total":%s,"attempt_count":%s%s%s`, number("invoiced", 2), country(), number("attempt", 2)*1000,
+				one("total", "null", "0", "-1", "12345"), one("attempts", "null", "0", "4"),
+				maybe("due", fmt.Sprintf(`,"due_date":%d`, 1790000000+number("due", 2))), maybe("out of band", `,"paid_out_of_band":true,"amount_paid":700,"status_transitions":{"paid_at":1700000001}`)))
 	})
 	m.charges = several("charges", 4, func(i int) string {
-		return chargeJSON(fmt.Sprintf("ch_%d", i), one("charge status", "succeeded", "failed", "pending"), currency(), 1000, number("refunded", 2)*500, 1700000000+number("charged", 2), "")
+		return chargeJSON(fmt.Sprintf("ch_%d", i), one("charge status", "succeeded", "failed", "pending"), currency(), 1000, number("refunded", 2)*500, 1700000000+number("charged", 2),
+			maybe("outcome", `,"outcome":{"reason":"insufficient_funds"}`)+maybe("code", `,"failure_code":"card_declined"`))
 	})
 	return m
 }
@@ -75,6 +88,88 @@ func TestProperty_OrderDoesNotMatter(t *testing.T) {
 		if got := fingerprints(t, m); !maps.Equal(got, prints) {
 			r.Fatalf("another order changes elements from %v to %v", prints, got)
 		}
+	})
+}
+
+// What an attribute says of a collection, the collection says of itself.
+func TestProperty_AttributesAgreeWithCollections(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(r *rapid.T) {
+		m := drawMirror(r, "cus_1")
+		p := m.picture(t)
+		agree := func(name, want string) {
+			if got := show(p, name); got != want {
+				r.Errorf("%s\n got %s\nwant %s, as the elements say", name, got, want)
+			}
+		}
+
+		alive := map[any]bool{"canceled": false, "incomplete_expired": false}
+		live := func(e Element) bool { is, known := alive[e.Value("status")]; return is || !known }
+		plans, _ := p.Value("plans").([]string)
+		subscriptions := 0
+		for _, e := range m.elements(t, "subscriptions") {
+			if live(e) {
+				subscriptions++
+			}
+		}
+		agree("subscription_count", fmt.Sprint(subscriptions))
+		for _, e := range m.elements(t, "subscription_items") {
+			if plan, ok := e.Value("plan").(string); ok && live(e) && !slices.Contains(plans, plan) {
+				r.Errorf("plans are %v, without %s", plans, plan)
+			}
+		}
+		if !slices.IsSorted(plans) || len(slices.Compact(slices.Clone(plans))) < len(plans) {
+			r.Errorf("plans are not sorted, or not each once: %v", plans)
+		}
+
+		due, attempt := "missing", "missing"
+		earlier := func(than *string, v any) {
+			if at := showValue(v); v != nil && (*than == "missing" || at < *than) {
+				*than = at
+			}
+		}
+		for _, e := range m.elements(t, "invoices") {
+			if left, ok := e.Value("amount_remaining").(rule.Money); ok && left.Amount.Sign() > 0 && e.Value("status") == "open" {
+				earlier(&due, e.Value("due_at"))
+				earlier(&attempt, e.Value("next_payment_attempt_at"))
+			}
+		}
+		agree("oldest_open_invoice_due_at", due)
+		agree("next_payment_attempt_at", attempt)
+
+		failure, payment, failures := "", "", 0
+		charges := m.elements(t, "charges")
+		for _, e := range charges {
+			if at := showValue(e.Value("created_at")); e.Value("status") == "failed" {
+				failure = max(failure, at)
+			} else if e.Value("status") == "succeeded" {
+				payment = max(payment, at)
+			}
+		}
+		for _, e := range m.elements(t, "invoices") {
+			if paid, ok := e.Value("amount_paid").(rule.Money); ok && paid.Amount.Sign() > 0 && e.Value("status") == "paid" {
+				payment = max(payment, showValue(e.Value("paid_at"))) // none but those out of band have the field
+			}
+		}
+		for _, e := range charges {
+			if e.Value("status") == "failed" && showValue(e.Value("created_at")) > payment {
+				failures++
+			}
+		}
+		agree("last_failure_at", cmp.Or(failure, "missing"))
+		agree("last_payment_at", cmp.Or(payment, "missing"))
+		agree("failed_payment_count", fmt.Sprint(failures))
+
+		var defaults []string
+		for _, e := range m.elements(t, "cards") {
+			if e.Value("is_default") == true {
+				defaults = append(defaults, showValue(e.Value("id")))
+				for _, f := range []string{"brand", "last4", "expires_at", "wallet"} {
+					agree("card_"+f, showValue(e.Value(f)))
+				}
+			}
+		}
+		agree("card_id", cmp.Or(strings.Join(defaults, " and "), "missing"))
 	})
 }
 
@@ -139,13 +234,12 @@ func TestProperty_ProjectingAChange(t *testing.T) {
 		n++
 		id := fmt.Sprintf("cus_%d", n)
 		before, after := drawMirror(r, id), drawMirror(r, id)
-		after.methods = before.methods // rows of the mirror never go
 		for _, kind := range []struct{ before, after *[]string }{
-			{&before.subscriptions, &after.subscriptions}, {&before.invoices, &after.invoices}, {&before.charges, &after.charges},
+			{&before.subscriptions, &after.subscriptions}, {&before.invoices, &after.invoices}, {&before.charges, &after.charges}, {&before.methods, &after.methods},
 		} {
 			if gone := len(*kind.after); gone < len(*kind.before) { // those missing stay, deleted
 				for _, raw := range (*kind.before)[gone:] {
-					*kind.after = append(*kind.after, "deleted:"+raw)
+					*kind.after = append(*kind.after, "deleted:"+strings.TrimPrefix(raw, "deleted:"))
 				}
 			}
 		}

@@ -135,8 +135,8 @@ var fingerprintsSQL = func() string {
 		) e`
 }()
 
-// readShelf reads the products and prices that these customers' subscriptions
-// name.
+// readShelf reads the account's name, and the products and prices that these
+// customers' subscriptions name.
 func readShelf(ctx context.Context, tx pgx.Tx, account int, all []*sources) (shelf, error) {
 	s := shelf{products: map[string]product{}, prices: map[string]shelfPrice{}}
 	for _, customer := range all {
@@ -151,6 +151,8 @@ func readShelf(ctx context.Context, tx pgx.Tx, account int, all []*sources) (she
 		}
 	}
 	batch := &pgx.Batch{}
+	batch.Queue(`select name from dunlin.accounts where account_id = $1`, account).
+		QueryRow(func(row pgx.Row) error { return row.Scan(&s.account) })
 	read := func(table string, ids []string, one func(row) error) {
 		batch.Queue(`select id, raw, as_of from dunlin.`+table+` where account_id = $1 and id = any($2)`, account, ids).
 			Query(func(rows pgx.Rows) error {
@@ -181,7 +183,7 @@ func readShelf(ctx context.Context, tx pgx.Tx, account int, all []*sources) (she
 		return nil
 	})
 	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
-		return shelf{}, fmt.Errorf("read products and prices: %w", err)
+		return shelf{}, fmt.Errorf("read the account, products and prices: %w", err)
 	}
 	return s, nil
 }

@@ -27,9 +27,10 @@ type record struct {
 	methods       []row
 }
 
-// A shelf is what customers have in common: products, and prices for what a
-// subscription's own copy of its price leaves out.
+// A shelf is what customers have in common: the account, products, and prices
+// for what a subscription's own copy of its price leaves out.
 type shelf struct {
+	account  string // its name in dunlin.accounts
 	products map[string]product
 	prices   map[string]shelfPrice
 }
@@ -61,8 +62,11 @@ type sources struct {
 	primary *subscription      // nil without subscriptions
 	item    *item              // of the primary subscription; nil without items
 	method  *method            // what Stripe would charge next; nil when none is set or known
-	payment *charge            // the newest that brought money
-	money   string             // the customer's currency; empty when unknown
+	cards   []method           // that the customer holds, by id
+	charged *charge            // the newest that brought money
+	paid    payments
+	failed  failures
+	money   string // the customer's currency; empty when unknown
 }
 
 // decode reads a record. It is nil when the customer itself is not in the
@@ -175,11 +179,14 @@ func (s *sources) resolve(shelf shelf) {
 		s.item = s.primary.main
 	}
 	for i := range s.charges {
-		if c := &s.charges[i]; c.isMoney() && (s.payment == nil || newer(c.Created, c.ID, s.payment.Created, s.payment.ID)) {
-			s.payment = c
+		if c := &s.charges[i]; c.isMoney() && (s.charged == nil || newer(c.Created, c.ID, s.charged.Created, s.charged.ID)) {
+			s.charged = c
 		}
 	}
+	s.paid = s.countPayments()
+	s.failed = s.countFailures()
 	s.method = s.chooseMethod()
+	s.cards = s.gatherCards()
 	s.money = s.chooseCurrency()
 }
 
@@ -299,8 +306,8 @@ func (s *sources) chooseCurrency() string {
 	if c := currency(s.customer.Currency); c != "" {
 		return c
 	}
-	if s.payment != nil && s.payment.Currency != "" {
-		return s.payment.Currency
+	if s.charged != nil && s.charged.Currency != "" {
+		return s.charged.Currency
 	}
 	if inv := s.newestInvoice(func(inv *invoice) bool { return inv.Currency != "" }); inv != nil {
 		return inv.Currency

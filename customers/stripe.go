@@ -19,6 +19,8 @@ import (
 type customer struct {
 	ID              string   `json:"id"`
 	Deleted         bool     `json:"deleted"`
+	Created         int64    `json:"created"`
+	Livemode        *bool    `json:"livemode"` // absent in the stub of a deleted customer, as most are
 	Name            string   `json:"name"`
 	Email           string   `json:"email"`
 	Currency        string   `json:"currency"` // null until the first invoice or subscription
@@ -164,9 +166,12 @@ func (p *plan) asPrice() *price {
 // what it takes off.
 type discount struct {
 	Coupon *coupon `json:"coupon"`
+	End    int64   `json:"end"` // null when it comes off one invoice, or of all
 }
 
 type coupon struct {
+	ID         string   `json:"id"`
+	Name       string   `json:"name"`
 	Duration   string   `json:"duration"`
 	PercentOff *decimal `json:"percent_off"`
 	AmountOff  *int64   `json:"amount_off"`
@@ -192,6 +197,7 @@ type invoice struct {
 	DueDate            int64    `json:"due_date"`             // null when it is charged automatically
 	NextPaymentAttempt int64    `json:"next_payment_attempt"` // null when Stripe will not try by itself
 	AttemptCount       *int64   `json:"attempt_count"`
+	PaidOutOfBand      bool     `json:"paid_out_of_band"`
 	BillingReason      string   `json:"billing_reason"`
 	Subscription       ref      `json:"subscription"`
 	CustomerAddress    *address `json:"customer_address"`
@@ -203,18 +209,21 @@ type invoice struct {
 }
 
 type charge struct {
-	ID                   string `json:"id"`
-	Status               string `json:"status"`
-	Captured             *bool  `json:"captured"`
-	Refunded             *bool  `json:"refunded"`
-	Disputed             *bool  `json:"disputed"`
-	Currency             string `json:"currency"`
-	Created              int64  `json:"created"`
-	Amount               *int64 `json:"amount"`
-	AmountCaptured       *int64 `json:"amount_captured"` // absent before 2020
-	AmountRefunded       *int64 `json:"amount_refunded"`
-	FailureCode          string `json:"failure_code"`
-	FailureMessage       string `json:"failure_message"`
+	ID             string `json:"id"`
+	Status         string `json:"status"`
+	Captured       *bool  `json:"captured"`
+	Refunded       *bool  `json:"refunded"`
+	Disputed       *bool  `json:"disputed"`
+	Currency       string `json:"currency"`
+	Created        int64  `json:"created"`
+	Amount         *int64 `json:"amount"`
+	AmountCaptured *int64 `json:"amount_captured"` // absent before 2020
+	AmountRefunded *int64 `json:"amount_refunded"`
+	FailureCode    string `json:"failure_code"`
+	FailureMessage string `json:"failure_message"`
+	Outcome        struct {
+		Reason string `json:"reason"` // failure_code often says card_declined and no more
+	} `json:"outcome"`
 	Description          string `json:"description"`
 	Invoice              ref    `json:"invoice"`
 	PaymentMethodDetails struct {
@@ -230,10 +239,11 @@ type charge struct {
 // A method is a payment method, or what came before them: a card_, src_ or ba_
 // object. Legacy cards have the card's fields at the top.
 type method struct {
-	ID     string `json:"id"`
-	Object string `json:"object"`
-	Type   string `json:"type"`
-	Card   *card  `json:"card"`
+	ID      string `json:"id"`
+	Object  string `json:"object"`
+	Type    string `json:"type"`
+	Created int64  `json:"created"` // absent in legacy cards
+	Card    *card  `json:"card"`
 	card
 	BillingDetails struct {
 		Address *address `json:"address"`
@@ -241,8 +251,9 @@ type method struct {
 	Owner struct {
 		Address *address `json:"address"`
 	} `json:"owner"`
-	AddressCountry string `json:"address_country"`
-	AddressState   string `json:"address_state"`
+	AddressCountry string   `json:"address_country"`
+	AddressState   string   `json:"address_state"`
+	Metadata       metadata `json:"metadata"`
 
 	detached bool // of the mirror row: the customer has it no longer
 }
@@ -252,6 +263,12 @@ type card struct {
 	Last4    string `json:"last4"`
 	ExpMonth int    `json:"exp_month"`
 	ExpYear  int    `json:"exp_year"`
+	Funding  string `json:"funding"`
+	Country  string `json:"country"` // of the bank, not of the customer
+	Wallet   struct {
+		Type string `json:"type"`
+	} `json:"wallet"`
+	TokenizationMethod string `json:"tokenization_method"` // of legacy cards: the wallet
 }
 
 // A ref points at another object: an id, and the object itself where Stripe
@@ -293,7 +310,7 @@ func (d *discount) UnmarshalJSON(b []byte) error {
 
 func (c *coupon) UnmarshalJSON(b []byte) error {
 	if b[0] == '"' {
-		return nil
+		return json.Unmarshal(b, &c.ID)
 	}
 	type plain coupon
 	return json.Unmarshal(b, (*plain)(c))

@@ -204,6 +204,8 @@ func readJSON(t rule.Type, columns []json.RawMessage) (any, error) {
 	case rule.MoneyType:
 		amount, err := rule.ParseDecimal(texts[0])
 		return rule.Money{Amount: amount, Currency: texts[1]}, err
+	case rule.DateType:
+		return rule.ParseDate(texts[0])
 	case rule.InstantType:
 		at, err := time.Parse(time.RFC3339Nano, texts[0])
 		return at.UTC(), err
