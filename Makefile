@@ -51,9 +51,10 @@ else
 	go test -run '^$$' -bench '$(or $(BENCH),.)' $(if $(BENCH),,-skip '^BenchmarkFigures$$') -benchmem $(TESTFLAGS) $(PKG)
 endif
 
-soak: ## rules and ticks against their references, on and on: SOAK=10m for each of the two
+soak: ## rules, ticks and the mirror against their references, on and on: SOAK=10m for each of the three
 	@$(SETUP) go postgres
 	go test -count=1 -timeout 24h -v -run 'TestCompile_AgreesWithEval|TestHistory_soak' ./segments -soak $(or $(SOAK),10m)
+	go test -count=1 -timeout 24h -v -run 'TestConverge_soak' ./stripesync -soak $(or $(SOAK),10m)
 
 clean: ## remove what was built
 	@rm -rf bin

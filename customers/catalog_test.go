@@ -101,7 +101,7 @@ func TestCatalog_Collections(t *testing.T) {
 			t.Errorf("Collection(%q)\n got %q, %t", strings.ToUpper(c.Name), found.Name, ok)
 		}
 	}
-	if want := []string{"subscriptions", "subscription_items", "invoices", "charges", "cards"}; !slices.Equal(got, want) {
+	if want := []string{"subscriptions", "subscription_items", "invoices", "charges", "cards", "refunds", "disputes", "events"}; !slices.Equal(got, want) {
 		t.Errorf("collections\n got %v\nwant %v", got, want)
 	}
 	if _, ok := Attributes.Collection("payments"); ok {
@@ -143,6 +143,7 @@ func TestCatalog_AgreesWithTheTables(t *testing.T) {
 	}
 	check("customers", counted, Attributes.Attributes(), map[string]string{ // what is no attribute
 		"account_id": "integer", "customer_id": "bigint", "card_id": "text", "state": "text", "projected_at": "timestamp with time zone",
+		"known_since": "timestamp with time zone",
 	})
 	for _, c := range Attributes.Collections() {
 		check(c.Name, func(string) string { return "numeric" }, c.Fields, map[string]string{"account_id": "integer", "customer_id": "bigint", "fingerprint": "bigint"})

@@ -74,6 +74,18 @@ var collections = []collection{
 		Name: "cards", One: "a card", From: "payment_method, card, source",
 		Help: "the cards the customer has saved at Stripe, those in wallets too; detached ones, links and bank accounts left out",
 	}, func(s *sources) []method { return s.cards }, cardCatalog),
+	collect(rule.Collection{
+		Name: "refunds", One: "a refund", From: "refund",
+		Help: "money given back, one for each time; those that failed or were canceled too",
+	}, func(s *sources) []refund { return s.refunds }, refundCatalog),
+	collect(rule.Collection{
+		Name: "disputes", One: "a dispute", From: "dispute",
+		Help: "charges that the customer contested at their bank, also called chargebacks",
+	}, func(s *sources) []dispute { return s.disputes }, disputeCatalog),
+	collect(rule.Collection{
+		Name: "events", One: "an event", From: "invoice, subscription, charge, refund, payment_method",
+		Help: "what happened to the customer, each once, however often Stripe told of it",
+	}, func(s *sources) []event { return s.events }, eventCatalog),
 }
 
 // collectionPlace finds a collection by its canonical name.

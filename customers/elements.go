@@ -5,8 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
-	"maps"
-	"slices"
 	"strconv"
 	"time"
 
@@ -61,8 +59,27 @@ func (s *sources) compare(stored map[elementKey]int64) elementDelta {
 			d.write = append(d.write, w)
 		}
 	}
-	d.gone = slices.AppendSeq(d.gone, maps.Keys(stored))
+	for key := range stored {
+		if !key.remembered() {
+			d.gone = append(d.gone, key)
+		}
+	}
 	return d
+}
+
+// remember adds an event that does not follow from the mirror, unless it is there.
+func (d *elementDelta) remember(e *event, stored map[elementKey]int64) {
+	key := elementKey{eventsPlace(), e.id()}
+	if _, known := stored[key]; known {
+		return
+	}
+	c := &collections[key.collection]
+	values := make([]any, len(c.Fields))
+	for i := range eventCatalog {
+		values[i] = eventCatalog[i].derive(d.sources, e)
+	}
+	line := appendFields(nil, c.Fields, values)
+	d.write = append(d.write, elementWrite{elementKey: key, print: fingerprint(line), line: line})
 }
 
 // fingerprint stands for a row's fields, so that rows that have not changed,

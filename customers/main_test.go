@@ -57,6 +57,8 @@ func storeMirror(t testing.TB, q Querier, account int, customer string, m mirror
 	store(t, q, account, "stripe_invoices", customer, m.invoices...)
 	store(t, q, account, "stripe_charges", customer, m.charges...)
 	store(t, q, account, "stripe_payment_methods", customer, m.methods...)
+	store(t, q, account, "stripe_refunds", customer, m.refunds...)
+	store(t, q, account, "stripe_disputes", customer, m.disputes...)
 	store(t, q, account, "stripe_products", customer, m.products...)
 	store(t, q, account, "stripe_prices", customer, m.prices...)
 }

@@ -18,6 +18,8 @@ type mirror struct {
 	invoices      []string
 	charges       []string
 	methods       []string
+	refunds       []string
+	disputes      []string
 	products      []string
 	prices        []string
 }
@@ -30,7 +32,7 @@ func (m mirror) record() record {
 	}
 	return record{
 		self: rowsOf(m.customer), subscriptions: rowsOf(m.subscriptions...), invoices: rowsOf(m.invoices...),
-		charges: rowsOf(m.charges...), methods: rowsOf(m.methods...),
+		charges: rowsOf(m.charges...), methods: rowsOf(m.methods...), refunds: rowsOf(m.refunds...), disputes: rowsOf(m.disputes...),
 	}
 }
 

@@ -36,6 +36,9 @@ var (
 	invoiceFields      = fieldsOf(reflect.TypeFor[invoice]())
 	chargeFields       = fieldsOf(reflect.TypeFor[charge]())
 	methodFields       = fieldsOf(reflect.TypeFor[method]())
+	refundFields       = fieldsOf(reflect.TypeFor[refund]())
+	disputeFields      = fieldsOf(reflect.TypeFor[dispute]())
+	itemFields         = fieldsOf(reflect.TypeFor[item]())
 )
 
 var unmarshaler = reflect.TypeFor[json.Unmarshaler]()

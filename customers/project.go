@@ -90,6 +90,9 @@ func deriveAll(all []*sources, ids []string, shelf shelf, current []*projection)
 		o.elementDelta = all[i].compare(o.was.elements)
 		o.is.Ref, o.customer = o.was.Ref, o.was.Customer
 		o.attributes = differences(o.was.Picture, o.is)
+		if e := all[i].updatedCard(o.was.Picture, o.is); e != nil {
+			o.remember(e, o.was.elements)
+		}
 	})
 	return slices.DeleteFunc(outcomes, func(o *outcome) bool { return o == nil })
 }
@@ -115,7 +118,10 @@ func writePictures(ctx context.Context, tx pgx.Tx, account int, outcomes []*outc
 			o.customer = keys[o.is.StripeID]
 		}
 	}
-	return len(inserts), updatePictures(ctx, tx, account, updates, now)
+	if err := updatePictures(ctx, tx, account, updates, now); err != nil {
+		return 0, err
+	}
+	return len(inserts), remember(ctx, tx, account, outcomes, now)
 }
 
 // tellAll writes the elements and then the news of customers that are not new.

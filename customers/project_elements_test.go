@@ -40,6 +40,9 @@ func elementDifferences(t testing.TB, m mirror, w Whole) (lines []string) {
 			id := got.Value("id").(string)
 			want, ok := derived[id]
 			delete(derived, id)
+			if !ok && strings.HasPrefix(id, cardUpdated) {
+				continue // follows from what was, not from the mirror
+			}
 			if !ok {
 				lines = append(lines, fmt.Sprintf("%s %s: should not be there", c.Name, id))
 				continue
@@ -136,7 +139,7 @@ func TestProject_TellsWhatChangedInCollections(t *testing.T) {
 	step("a subscription with two items", func() {
 		m.subscriptions = []string{subJSON("sub_1", "incomplete", "", itemJSON("si_1", priceJSON("p", "usd", "100", "month", ""), ""), itemJSON("si_2", priceJSON("q", "usd", "50", "month", ""), ""))}
 	}, "subscription_status", "subscription_period_start_at", "subscription_period_end_at", "subscription_count", "plan", "plan_price", "plan_interval", "plan_interval_count",
-		"quantity", "plans", "collection_paused", "subscriptions", "subscription_items")
+		"quantity", "plans", "collection_paused", "subscriptions", "subscription_items", "events")
 	step("less of the smaller one", func() {
 		m.subscriptions[0] = strings.Replace(m.subscriptions[0], `"unit_amount_decimal":"50"`, `"unit_amount_decimal":"40"`, 1)
 	},
@@ -269,11 +272,12 @@ func TestWhole_JSON(t *testing.T) {
 		`"amount_remaining":null,"due_at":null,` + nulls + `,"attempt_count":null,"collection_method":null,"billing_reason":null,"subscription":null,"metadata":{}},` +
 		`{"id":"in_2","created_at":"2026-05-28T20:26:40Z","number":null,"status":"open","currency":"usd","total":{"amount":"49.00","currency":"usd"},"amount_due":null,"amount_paid":null,` +
 		`"amount_remaining":null,"due_at":"2026-09-21T14:13:20Z",` + nulls + `,"attempt_count":2,"collection_method":null,"billing_reason":null,"subscription":null,"metadata":{"a":"b"}}` +
-		`],"charges":[],"cards":[]}`
+		`],"charges":[],"cards":[],"refunds":[],"disputes":[],"events":[` +
+		`{"id":"invoice_created:in_2","created_at":"2026-05-28T20:26:40Z","type":"invoice_created","object":"in_2","amount":null}]}`
 	if !json.Valid(got) || !strings.HasSuffix(string(got), want) || !strings.HasPrefix(string(got), `{"stripe_id":"cus_1","account":"shop","livemode":null,"created_at":null,"email":null,`) {
 		t.Errorf("MarshalJSON\n got %s\nwant %s", got, want)
 	}
-	if raw, err := json.Marshal(Whole{}); err != nil || !strings.HasSuffix(string(raw), `"invoices":[],"charges":[],"cards":[]}`) {
+	if raw, err := json.Marshal(Whole{}); err != nil || !strings.HasSuffix(string(raw), `"invoices":[],"charges":[],"cards":[],"refunds":[],"disputes":[],"events":[]}`) {
 		t.Errorf("the zero value\n got %s, %v", raw, err)
 	}
 	if got := (Whole{}).Elements("invoices"); got != nil {

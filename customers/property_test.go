@@ -65,6 +65,14 @@ func drawMirror(t *rapid.T, id string) mirror {
 		return chargeJSON(fmt.Sprintf("ch_%d", i), one("charge status", "succeeded", "failed", "pending"), currency(), 1000, number("refunded", 2)*500, 1700000000+number("charged", 2),
 			maybe("outcome", `,"outcome":{"reason":"insufficient_funds"}`)+maybe("code", `,"failure_code":"card_declined"`))
 	})
+	m.refunds = several("refunds", 3, func(i int) string {
+		return fmt.Sprintf(`{"id":"re_%d","object":"refund","amount":%d,"currency":%q,"created":%d,"status":%q,"charge":"ch_%d"%s}`,
+			i, number("refund", 2)*100, currency(), 1700000000+number("given back", 2), one("refund status", append([]string{"new"}, refundStatuses...)...), number("of", 3), maybe("why", `,"reason":"duplicate"`))
+	})
+	m.disputes = several("disputes", 2, func(i int) string {
+		return fmt.Sprintf(`{"id":"dp_%d","object":"dispute","amount":500,"currency":%q,"created":1700000000,"status":%q,"charge":%s,"evidence_details":%s}`,
+			i, currency(), one("dispute status", disputeStatuses...), one("disputed", `null`, `"ch_1"`, `{"id":"ch_1"}`), one("evidence", `null`, `{"due_by":1701000000}`, `{"due_by":null}`))
+	})
 	return m
 }
 
@@ -82,6 +90,7 @@ func TestProperty_OrderDoesNotMatter(t *testing.T) {
 		}
 		m.subscriptions, m.invoices = shuffle("subscriptions shuffled", m.subscriptions), shuffle("invoices shuffled", m.invoices)
 		m.charges, m.methods = shuffle("charges shuffled", m.charges), shuffle("methods shuffled", m.methods)
+		m.refunds, m.disputes = shuffle("refunds shuffled", m.refunds), shuffle("disputes shuffled", m.disputes)
 		if changed := differences(want, m.picture(t)); len(changed) > 0 {
 			r.Fatalf("another order changes %v", changed)
 		}
@@ -236,6 +245,7 @@ func TestProperty_ProjectingAChange(t *testing.T) {
 		before, after := drawMirror(r, id), drawMirror(r, id)
 		for _, kind := range []struct{ before, after *[]string }{
 			{&before.subscriptions, &after.subscriptions}, {&before.invoices, &after.invoices}, {&before.charges, &after.charges}, {&before.methods, &after.methods},
+			{&before.refunds, &after.refunds}, {&before.disputes, &after.disputes},
 		} {
 			if gone := len(*kind.after); gone < len(*kind.before) { // those missing stay, deleted
 				for _, raw := range (*kind.before)[gone:] {
@@ -287,6 +297,9 @@ func wantNews(t testing.TB, before, after mirror) []string {
 			for i, f := range c.Fields {
 				changed[f.Name] = changed[f.Name] || !same(old.values[i], e.values[i])
 			}
+		}
+		if c.Name == "events" && (&sources{}).updatedCard(before.picture(t), after.picture(t)) != nil {
+			moved = true
 		}
 		if moved || len(was) > 0 {
 			names = append(names, c.Name)

@@ -57,6 +57,9 @@ func readRecords(ctx context.Context, tx pgx.Tx, account int, ids []string) ([]r
 	read("stripe_invoices", "customer", invoiceFields, func(r *record) *[]row { return &r.invoices })
 	read("stripe_charges", "customer", chargeFields, func(r *record) *[]row { return &r.charges })
 	read("stripe_payment_methods", "customer", methodFields, func(r *record) *[]row { return &r.methods })
+	read("stripe_refunds", "customer", refundFields, func(r *record) *[]row { return &r.refunds })
+	read("stripe_disputes", "customer", disputeFields, func(r *record) *[]row { return &r.disputes })
+	read("stripe_subscription_items", "customer", itemFields, func(r *record) *[]row { return &r.items })
 	batch.Queue(`
 		select c.*
 		from unnest((select $2::text[])) as wanted (id)

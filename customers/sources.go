@@ -25,6 +25,9 @@ type record struct {
 	invoices      []row
 	charges       []row
 	methods       []row
+	refunds       []row
+	disputes      []row
+	items         []row // of subscriptions with more than ten
 }
 
 // A shelf is what customers have in common: the account, products, and prices
@@ -52,10 +55,13 @@ func (f fault) Error() string { return fmt.Sprintf("%s %s: %v", f.class, f.id, f
 // attributes share made once.
 type sources struct {
 	customer      customer
+	asOf          time.Time // of the customer's mirror row
 	subscriptions []subscription
 	invoices      []invoice
 	charges       []charge
 	methods       map[string]method
+	refunds       []refund
+	disputes      []dispute
 	shelf         shelf
 
 	items   []subscriptionItem // of all subscriptions, one for each id
@@ -66,6 +72,7 @@ type sources struct {
 	charged *charge            // the newest that brought money
 	paid    payments
 	failed  failures
+	events  []event
 	money   string // the customer's currency; empty when unknown
 }
 
@@ -81,7 +88,7 @@ func decode(r record) (*sources, []fault) {
 	if err := unmarshal(self, customerFields, &s.customer); err != nil {
 		return nil, []fault{{"customer", self.id, err}}
 	}
-	s.customer.ID = self.id
+	s.customer.ID, s.asOf = self.id, self.asOf
 	s.customer.Deleted = s.customer.Deleted || self.deleted
 
 	var faults []fault
@@ -92,6 +99,16 @@ func decode(r record) (*sources, []fault) {
 			}
 		}
 	}
+	items := map[string][]item{}
+	read("subscription item", live(r.items), func(r row) error {
+		one := item{}
+		if err := unmarshal(r, itemFields, &one); err != nil {
+			return err
+		}
+		one.ID = r.id
+		items[one.Subscription] = append(items[one.Subscription], one)
+		return nil
+	})
 	read("subscription", r.subscriptions, func(r row) error {
 		sub := subscription{asOf: r.asOf}
 		if err := unmarshal(r, subscriptionFields, &sub); err != nil {
@@ -102,6 +119,9 @@ func decode(r record) (*sources, []fault) {
 		// subscription that is no longer there is not billed either.
 		if (s.customer.Deleted || r.deleted) && sub.Status != "incomplete_expired" {
 			sub.Status = "canceled"
+		}
+		if sub.Items.HasMore {
+			sub.Items.Data = allItems(sub.Items.Data, items[sub.ID])
 		}
 		sub.normalise()
 		s.subscriptions = append(s.subscriptions, sub)
@@ -126,7 +146,7 @@ func decode(r record) (*sources, []fault) {
 		return nil
 	})
 	read("payment method", r.methods, func(r row) error {
-		m := method{}
+		m := method{asOf: r.asOf}
 		if err := unmarshal(r, methodFields, &m); err != nil {
 			return err
 		}
@@ -134,10 +154,41 @@ func decode(r record) (*sources, []fault) {
 		s.methods[r.id] = m
 		return nil
 	})
+	read("refund", live(r.refunds), func(r row) error {
+		one := refund{}
+		if err := unmarshal(r, refundFields, &one); err != nil {
+			return err
+		}
+		one.ID, one.Currency = r.id, currency(one.Currency)
+		s.refunds = append(s.refunds, one)
+		return nil
+	})
+	read("dispute", live(r.disputes), func(r row) error {
+		one := dispute{}
+		if err := unmarshal(r, disputeFields, &one); err != nil {
+			return err
+		}
+		one.ID, one.Currency = r.id, currency(one.Currency)
+		s.disputes = append(s.disputes, one)
+		return nil
+	})
 	return s, faults
 }
 
-// live leaves out deleted rows: of invoices only drafts can be deleted.
+// allItems are those that Stripe puts inside a subscription, the first ten, and
+// those that were read for it one page after another, each once.
+func allItems(inside, listed []item) []item {
+	all := slices.Clone(listed)
+	for _, it := range inside {
+		if !slices.ContainsFunc(listed, func(o item) bool { return o.ID == it.ID }) {
+			all = append(all, it)
+		}
+	}
+	return all
+}
+
+// live leaves out deleted rows: of invoices only drafts can be deleted, refunds
+// and disputes never.
 func live(rows []row) []row {
 	return slices.DeleteFunc(slices.Clone(rows), func(r row) bool { return r.deleted })
 }
@@ -187,6 +238,7 @@ func (s *sources) resolve(shelf shelf) {
 	s.failed = s.countFailures()
 	s.method = s.chooseMethod()
 	s.cards = s.gatherCards()
+	s.events = s.gatherEvents()
 	s.money = s.chooseCurrency()
 }
 

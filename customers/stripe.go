@@ -54,6 +54,7 @@ type subscription struct {
 	CancelAt             int64      `json:"cancel_at"`
 	CancelAtPeriodEnd    bool       `json:"cancel_at_period_end"`
 	CanceledAt           int64      `json:"canceled_at"` // when it was asked for, not when it took effect
+	EndedAt              int64      `json:"ended_at"`
 	CollectionMethod     string     `json:"collection_method"`
 	DefaultPaymentMethod ref        `json:"default_payment_method"`
 	DefaultSource        ref        `json:"default_source"`
@@ -66,7 +67,8 @@ type subscription struct {
 		Reason string `json:"reason"`
 	} `json:"cancellation_details"`
 	Items struct {
-		Data []item `json:"data"`
+		Data    []item `json:"data"`
+		HasMore bool   `json:"has_more"`
 	} `json:"items"`
 	Metadata metadata `json:"metadata"`
 
@@ -85,6 +87,7 @@ type subscriptionItem struct {
 
 type item struct {
 	ID                 string     `json:"id"`
+	Subscription       string     `json:"subscription"`
 	Created            int64      `json:"created"`
 	Deleted            bool       `json:"deleted"`
 	Quantity           *int64     `json:"quantity"` // absent when metered
@@ -236,6 +239,29 @@ type charge struct {
 	Metadata metadata `json:"metadata"`
 }
 
+type refund struct {
+	ID       string `json:"id"`
+	Status   string `json:"status"`
+	Reason   string `json:"reason"`
+	Currency string `json:"currency"`
+	Created  int64  `json:"created"`
+	Amount   *int64 `json:"amount"`
+	Charge   ref    `json:"charge"`
+}
+
+type dispute struct {
+	ID              string `json:"id"`
+	Status          string `json:"status"`
+	Reason          string `json:"reason"`
+	Currency        string `json:"currency"`
+	Created         int64  `json:"created"`
+	Amount          *int64 `json:"amount"`
+	Charge          ref    `json:"charge"`
+	EvidenceDetails struct {
+		DueBy int64 `json:"due_by"`
+	} `json:"evidence_details"`
+}
+
 // A method is a payment method, or what came before them: a card_, src_ or ba_
 // object. Legacy cards have the card's fields at the top.
 type method struct {
@@ -255,7 +281,8 @@ type method struct {
 	AddressState   string   `json:"address_state"`
 	Metadata       metadata `json:"metadata"`
 
-	detached bool // of the mirror row: the customer has it no longer
+	detached bool      // of the mirror row: the customer has it no longer
+	asOf     time.Time // of the mirror row; zero for one that came inside another object
 }
 
 type card struct {

@@ -20,8 +20,8 @@ var insertSQL = func() string {
 	to, from := strings.Join(written, ", "), "r."+strings.Join(written, ", r.")
 	return `
 		with fresh as (
-			insert into dunlin.customers (account_id, projected_at, stripe_id, ` + to + `)
-			select $1, $2, r.stripe_id, ` + from + `
+			insert into dunlin.customers (account_id, projected_at, known_since, stripe_id, ` + to + `)
+			select $1, $2, $2, r.stripe_id, ` + from + `
 			from json_populate_recordset(null::dunlin.customers, $3) r
 			returning customer_id, stripe_id
 		),

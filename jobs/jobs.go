@@ -5,7 +5,9 @@
 //	tick     segments are evaluated, campaigns enroll, due deliveries are poked
 //	deliver  one delivery is decided, claimed, sent and recorded
 //	sweep    what was lost on the way is found again
-//	sync     an account's first backfill
+//	sync     an account's backfill: the first one, and after a gap in its events
+//	catch_up what webhooks lost is found in Stripe's list of events
+//	compare  once a night, the mirror with Stripe
 //
 // Due work lives in our own tables; a job is a poke. It carries an identity and
 // no facts, is inserted in the transaction that made it necessary, and may be
@@ -45,6 +47,7 @@ const (
 	queueTick    = "tick"
 	queueDeliver = "deliver"
 	queueSync    = "sync"
+	queueFeed    = "feed"
 )
 
 // Config is what the workers work with.
@@ -62,6 +65,7 @@ type Config struct {
 	TickGap    time.Duration // between two ticks that changes ask for. Zero means 200 milliseconds, -1: none.
 	TickEvery  time.Duration // at least. Zero means 30 seconds, -1: only who asks ticks.
 	SweepEvery time.Duration // Zero means 30 seconds, -1: only who asks sweeps.
+	FeedEvery  time.Duration // a look whether to catch up or compare is due. Zero means 1 minute, -1: nobody looks.
 	PollEvery  time.Duration // how soon a job is found whose notification was missed. Zero means 1 second.
 
 	// Failpoint, when set, is called by name around the claim, the call and the
@@ -91,6 +95,8 @@ func New(c Config) (*river.Client[pgx.Tx], error) {
 	river.AddWorker(workers, &deliverWorker{Config: c})
 	river.AddWorker(workers, &sweepWorker{Config: c, poker: poker})
 	river.AddWorker(workers, &syncWorker{Config: c})
+	river.AddWorker(workers, &catchUpWorker{Config: c, poker: poker})
+	river.AddWorker(workers, &compareWorker{Config: c})
 
 	client, err := river.NewClient(riverpgxv5.New(c.Pool), &river.Config{
 		Schema:  Schema,
@@ -100,7 +106,8 @@ func New(c Config) (*river.Client[pgx.Tx], error) {
 			queueApply:   {MaxWorkers: 4, FetchCooldown: 10 * time.Millisecond, FetchPollInterval: poll},
 			queueTick:    {MaxWorkers: 1, FetchCooldown: 10 * time.Millisecond, FetchPollInterval: poll},
 			queueDeliver: {MaxWorkers: deliverers, FetchCooldown: 10 * time.Millisecond, FetchPollInterval: poll},
-			queueSync:    {MaxWorkers: 1, FetchCooldown: 10 * time.Millisecond, FetchPollInterval: poll},
+			queueSync:    {MaxWorkers: max(len(c.Stripe), 1), FetchCooldown: 10 * time.Millisecond, FetchPollInterval: poll},
+			queueFeed:    {MaxWorkers: 2, FetchCooldown: 10 * time.Millisecond, FetchPollInterval: poll},
 		},
 		PeriodicJobs: c.periodic(),
 		ErrorHandler: errorHandler{c.Logger},
@@ -147,6 +154,10 @@ func (c Config) periodic() []*river.PeriodicJob {
 	}
 	every("tick", c.TickEvery, TickArgs{})
 	every("sweep", c.SweepEvery, SweepArgs{})
+	for _, s := range c.Stripe {
+		every("catch_up_"+s.Name(), orDefault(c.FeedEvery, time.Minute), CatchUpArgs{Account: s.Name()})
+		every("compare_"+s.Name(), orDefault(c.FeedEvery, time.Minute), CompareArgs{Account: s.Name()})
+	}
 	return out
 }
 
@@ -189,8 +200,25 @@ func (p *Poker) Sweep(ctx context.Context, tx pgx.Tx) error {
 	return p.insert(ctx, tx, SweepArgs{})
 }
 
-// Sync pokes for an account's backfill.
+// Sync pokes for an account's backfill, unless a poke for it waits, or a backfill
+// is under way: should that one stop half-way, the sweep pokes again. Whether it
+// is under way the lock of the backfill says, which ends with its process; a job
+// may be called running long after.
 func (p *Poker) Sync(ctx context.Context, tx pgx.Tx, account string) error {
+	running, err := stripesync.Running(ctx, tx, account)
+	if err != nil || running {
+		return err
+	}
+	var waits bool
+	err = tx.QueryRow(ctx, `
+		select exists (select from `+Schema+`.river_job where kind = $1 and state = 'available' and args->>'account' = $2)`,
+		SyncArgs{}.Kind(), account).Scan(&waits)
+	if err != nil {
+		return fmt.Errorf("look for pokes of a sync: %w", err)
+	}
+	if waits {
+		return nil
+	}
 	return p.insert(ctx, tx, SyncArgs{Account: account})
 }
 

@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -15,6 +18,7 @@ import (
 	"github.com/riverqueue/river/rivertype"
 
 	"github.com/dunlin/dunlin/sandbox"
+	"github.com/dunlin/dunlin/stripesync"
 )
 
 func TestPeriodic(t *testing.T) {
@@ -22,8 +26,12 @@ func TestPeriodic(t *testing.T) {
 	for _, tt := range []struct {
 		tick, sweep time.Duration
 		want        int
-	}{{0, 0, 2}, {-1, -1, 0}, {-1, 0, 1}, {time.Minute, -1, 1}} {
-		if got := len((Config{TickEvery: tt.tick, SweepEvery: tt.sweep}).periodic()); got != tt.want {
+	}{{0, 0, 4}, {-1, -1, 0}, {-1, 0, 3}, {time.Minute, -1, 3}} {
+		c := Config{TickEvery: tt.tick, SweepEvery: tt.sweep, Stripe: []*stripesync.Sync{{}}}
+		if tt.want == 0 {
+			c.FeedEvery = -1
+		}
+		if got := len(c.periodic()); got != tt.want {
 			t.Errorf("tick every %s, sweep every %s\n got %d periodic jobs\nwant %d", tt.tick, tt.sweep, got, tt.want)
 		}
 	}
@@ -215,4 +223,73 @@ func TestReadPending(t *testing.T) {
 	if p.Due != 1 || p.NextDue == nil || !p.NextDue.Equal(noon.Add(time.Hour)) || p.None() || p.Ticked == nil || !p.Ticked.Equal(noon) {
 		t.Errorf("pending\n got %+v\nwant one due now, the next in an hour, ticked at noon", p)
 	}
+}
+
+// Nobody applies the events of an account that is not set up any more.
+func TestReadPendingOf(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, aMessage, nil)
+	w.exec(`insert into dunlin.accounts (name, created_at) values ('old', $1)`, noon)
+	w.exec(`
+		insert into dunlin.stripe_events (account_id, customer, id, type, api_version, class, object_id, created, raw, received_at)
+		select account_id, '', 'evt_1', 'customer.updated', '', '', '', created_at, '{}', created_at from dunlin.accounts`)
+	for _, tt := range []struct {
+		accounts []string
+		want     int64
+	}{{nil, 0}, {[]string{"main"}, 1}, {[]string{"main", "old"}, 2}, {[]string{"other"}, 0}} {
+		p, err := ReadPendingOf(t.Context(), w.Pool, noon, tt.accounts)
+		if err != nil || p.Events != tt.want {
+			t.Errorf("events of %q\n got %d %v\nwant %d", tt.accounts, p.Events, err, tt.want)
+		}
+	}
+	if p, err := ReadPending(t.Context(), w.Pool, noon); err != nil || p.Events != 2 {
+		t.Errorf("events of all\n got %d %v\nwant 2", p.Events, err)
+	}
+}
+
+// An account's backfill is poked for once, however often one sweeps, and again
+// when the process that had it is gone.
+func TestPoker_Sync(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, aMessage, nil)
+	w.exec(`insert into dunlin.accounts (name, created_at) values ('eu', $1)`, noon)
+	pokes := func(what string, want int) {
+		t.Helper()
+		for range 3 {
+			w.tx(func(tx pgx.Tx) error { return w.poker.Sync(t.Context(), tx, "main") })
+		}
+		var got int
+		if w.scan(&got, `select count(*) from river.river_job where kind = 'sync' and args->>'account' = 'main'`); got != want {
+			t.Errorf("%s\n got %d pokes\nwant %d", what, got, want)
+		}
+	}
+	w.tx(func(tx pgx.Tx) error { return w.poker.Sync(t.Context(), tx, "eu") })
+	pokes("three of them", 1)
+
+	w.exec(`update river.river_job set state = 'running', attempted_at = now(), attempt = 1 where kind = 'sync'`)
+	pokes("its worker was killed", 2)
+
+	w.exec(`delete from river.river_job`)
+	reading, answer := make(chan struct{}), make(chan struct{})
+	begun := sync.OnceFunc(func() { close(reading) })
+	stripe := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
+		begun()
+		<-answer
+		_, _ = io.WriteString(rw, `{"id": "acct_1", "object": "list", "has_more": false, "data": []}`)
+	}))
+	t.Cleanup(stripe.Close)
+	s, err := stripesync.New(t.Context(), stripesync.Config{Pool: w.Pool, Account: "main", Key: "sk_test_1", BaseURL: stripe.URL, Now: w.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	ended := make(chan error, 1)
+	go func() { ended <- s.Backfill(t.Context(), nil) }()
+	<-reading
+	pokes("a backfill is under way", 0)
+	close(answer)
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	pokes("it has ended", 1)
 }

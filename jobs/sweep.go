@@ -28,7 +28,7 @@ type sweepWorker struct {
 
 // Work settles claims whose worker died, and pokes for whatever the tables hold
 // that no job is on its way for (nothing-lost): due deliveries, stored events,
-// accounts that were never synced to the end.
+// accounts that were never synced to the end, or whose events have a gap.
 func (w *sweepWorker) Work(ctx context.Context, _ *river.Job[SweepArgs]) error {
 	now := w.Now()
 	lapsed, err := w.Campaigns.Sweep(ctx, now)
@@ -56,7 +56,7 @@ func (w *sweepWorker) pokeAccount(ctx context.Context, tx pgx.Tx, id int, name s
 	err := tx.QueryRow(ctx, `
 		select exists (select from dunlin.stripe_events where account_id = $1 and state = 'stored'
 		               and (leased_until is null or leased_until < clock_timestamp())),
-		       exists (select from dunlin.accounts where account_id = $1 and ready_at is null)`, id).Scan(&stored, &unready)
+		       exists (select from dunlin.accounts where account_id = $1 and (ready_at is null or resync is not null))`, id).Scan(&stored, &unready)
 	if err != nil {
 		return fmt.Errorf("look for stored events: %w", err)
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/dunlin/dunlin/stripesync"
 )
 
-// SyncArgs pokes for the first backfill of one account.
+// SyncArgs pokes for the backfill of one account.
 type SyncArgs struct {
 	Account string `json:"account"`
 }
@@ -35,17 +35,22 @@ type syncWorker struct {
 // whoever was poked, and it goes on where a killed one stopped.
 func (w *syncWorker) Timeout(*river.Job[SyncArgs]) time.Duration { return -1 }
 
-// Work runs the backfill unless the account has one behind it.
+// Work runs the backfill unless the account has one behind it and no gap since.
 func (w *syncWorker) Work(ctx context.Context, job *river.Job[SyncArgs]) error {
 	s := account(w.Stripe, job.Args.Account)
 	if s == nil {
 		return river.JobCancel(fmt.Errorf("no Stripe account %q is set up here", job.Args.Account))
 	}
-	if ready, err := s.Ready(ctx); err != nil || ready {
+	ready, err := s.Ready(ctx)
+	if err != nil {
+		return err
+	}
+	feed, err := s.Feed(ctx)
+	if err != nil || ready && feed.Resync == "" {
 		return err
 	}
 	var last time.Time // machine time
-	err := s.Backfill(ctx, func(p stripesync.Progress) {
+	err = s.Backfill(ctx, func(p stripesync.Progress) {
 		if time.Since(last) > 10*time.Second {
 			//lint:ignore clocks machine time: a line in the log now and then
 			last = time.Now()

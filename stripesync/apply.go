@@ -81,6 +81,8 @@ func (s *Sync) leaseFrom(ctx context.Context, after string) (events []event, err
 const (
 	leaseSpace  = 0x64756e4c // "dunL": leasing events
 	sharedSpace = 0x64756e50 // "dunP": writing products and prices
+	syncSpace   = 0x64756e53 // "dunS": reading the lists
+	feedSpace   = 0x64756e46 // "dunF": reading the list of events
 )
 
 func (s *Sync) lock(ctx context.Context, tx pgx.Tx, space int32) error {
@@ -177,6 +179,9 @@ func (s *Sync) applyBatch(ctx context.Context, events []event) (int, error) {
 		}
 		sub.have = have[sub.ref]
 		verdict, winner := decide(sub.news, sub.have)
+		if likely := newestPayload(sub.news); verdict == refetch && s.reads.saving.Load() && likely >= 0 {
+			verdict, winner = payload, likely
+		}
 		switch verdict {
 		case superseded:
 			sub.state = "applied" // the mirror holds something newer
@@ -195,13 +200,23 @@ func (s *Sync) applyBatch(ctx context.Context, events []event) (int, error) {
 			sub.take(got)
 		}
 	}
+	s.readRefunds(reading, subjects)
+	for _, sub := range subjects {
+		if rows, err := s.withItems(reading, sub.rows); err != nil {
+			sub.err = err
+		} else {
+			sub.rows = rows
+		}
+	}
 	if err := s.complete(ctx, reading, subjects); err != nil {
 		return 0, err
 	}
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
-	return s.settle(ctx, subjects)
+	settled, err := s.settle(ctx, subjects)
+	s.recordReads(ctx)
+	return settled, err
 }
 
 // gather sorts events into subjects. Events that are about no mirrored object
@@ -238,7 +253,7 @@ func gather(events []event) []*subject {
 			subjects = append(subjects, sub)
 		}
 		sub.events = append(sub.events, e)
-		sub.news = append(sub.news, news{created: e.Created, version: e.APIVersion, change: p.change, object: p.object})
+		sub.news = append(sub.news, news{eventType: e.Type, created: e.Created, version: e.APIVersion, change: p.change, object: p.object})
 	}
 	return subjects
 }

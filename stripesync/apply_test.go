@@ -195,14 +195,56 @@ func TestApply_detachedWhenReadAgain(t *testing.T) {
 	w.want(ref{paymentMethodClass, "cus_1", "pm_1"}, detached, true)
 }
 
-func TestApply_hintsReadTheirCharge(t *testing.T) {
+// A dispute or a refund changes its charge, too, and only the charge says whose
+// it is: both are read, in one request.
+func TestApply_disputesAndRefunds(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	const charge = `{"id":"ch_1","object":"charge","customer":"cus_1","disputed":true}`
-	w.stripe.put("/v1/charges", charge)
-	w.tell("evt_1", "charge.dispute.created", noon, `{"id":"dp_1","charge":"ch_1"}`)
+	for _, tt := range []struct {
+		path, eventType, id string
+		class               class
+		charge              string
+	}{
+		{"/v1/disputes/dp_1", "charge.dispute.created", "dp_1", disputeClass, `{"id":"ch_1","object":"charge","customer":"cus_1","disputed":true}`},
+		{"/v1/refunds/re_2", "charge.refund.updated", "re_2", refundClass, `{"id":"ch_2","object":"charge","customer":"cus_1","amount_refunded":5}`},
+		{"/v1/refunds/re_3", "refund.created", "re_3", refundClass, `{"id":"ch_3","object":"charge","customer":"cus_2","amount_refunded":7}`},
+	} {
+		whole := fmt.Sprintf(`{"id":%q,"status":"pending","charge":%s}`, tt.id, tt.charge)
+		w.stripe.serve(tt.path, whole)
+		w.stripe.requests()
+		w.tell("evt_"+tt.id, tt.eventType, noon, fmt.Sprintf(`{"id":%q,"status":"pending","charge":"ch"}`, tt.id))
+		w.apply()
+		h, err := readHead([]byte(tt.charge))
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.want(ref{tt.class, h.customer, tt.id}, whole, false)
+		w.want(ref{chargeClass, h.customer, h.id}, tt.charge, false)
+		if asked := w.stripe.requests(); len(asked) != 1 {
+			t.Errorf("%s\n got requests %q\nwant one", tt.eventType, asked)
+		}
+	}
+}
+
+// Of an ordinary refund Stripe tells only that its charge was refunded: the
+// refunds of the charge are read.
+func TestApply_chargeRefunded(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	const charge = `{"id":"ch_1","object":"charge","customer":"cus_1","amount_refunded":5}`
+	const refund = `{"id":"re_1","object":"refund","amount":5,"charge":{"id":"ch_1","object":"charge","customer":"cus_1"}}`
+	w.stripe.put("/v1/refunds", refund)
+	w.tell("evt_1", "charge.refunded", noon, charge)
 	w.apply()
+	w.want(ref{refundClass, "cus_1", "re_1"}, refund, false)
 	w.want(ref{chargeClass, "cus_1", "ch_1"}, charge, false)
+
+	w.stripe.failWith(func(*http.Request) (int, string) { return http.StatusForbidden, `{"error":{"message":"no"}}` })
+	w.tell("evt_2", "charge.refunded", noon.Add(time.Minute), charge)
+	w.apply()
+	if got := w.fate("evt_2"); !strings.Contains(got, "stored: ") || !strings.Contains(got, "refunds") {
+		t.Errorf("refunds that cannot be read\n got %s\nwant the event to wait and to say why", got)
+	}
 }
 
 func TestApply_guestChargeGetsACustomer(t *testing.T) {

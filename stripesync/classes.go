@@ -3,7 +3,9 @@ package stripesync
 import (
 	"encoding/json"
 	"errors"
+	"strconv"
 	"strings"
+	"time"
 )
 
 // A class is a kind of mirrored object, named like its table.
@@ -17,12 +19,16 @@ const (
 	paymentMethodClass class = "payment_methods"
 	productClass       class = "products"
 	priceClass         class = "prices"
+	refundClass        class = "refunds"
+	disputeClass       class = "disputes"
+	itemClass          class = "subscription_items" // only of subscriptions with more than ten
 )
 
 // classes is the order in which every transaction writes them, so that two
 // transactions never wait for each other's rows.
 var classes = []class{
-	productClass, priceClass, customerClass, subscriptionClass, invoiceClass, chargeClass, paymentMethodClass,
+	productClass, priceClass, customerClass, subscriptionClass, invoiceClass, chargeClass, refundClass, disputeClass,
+	itemClass, paymentMethodClass,
 }
 
 func (c class) table() string { return "dunlin.stripe_" + string(c) }
@@ -30,7 +36,7 @@ func (c class) table() string { return "dunlin.stripe_" + string(c) }
 // owned reports whether rows of the class are kept by the customer they belong to.
 func (c class) owned() bool {
 	switch c {
-	case subscriptionClass, invoiceClass, chargeClass, paymentMethodClass:
+	case subscriptionClass, invoiceClass, chargeClass, paymentMethodClass, refundClass, disputeClass, itemClass:
 		return true
 	}
 	return false
@@ -50,9 +56,10 @@ type ref struct {
 // A head is the little of a Stripe object that the mirror itself needs to know.
 type head struct {
 	id       string
-	object   string // Stripe's name of its kind; empty when it does not say
-	customer string // whose it is; empty when nobody's
-	charge   string // of a dispute or a refund
+	object   string    // Stripe's name of its kind; empty when it does not say
+	customer string    // whose it is; empty when nobody's
+	charge   string    // of a dispute or a refund
+	created  time.Time // zero when it does not say
 	deleted  bool
 }
 
@@ -64,6 +71,7 @@ func readHead(raw []byte) (head, error) {
 		Object   json.RawMessage `json:"object"`
 		Customer json.RawMessage `json:"customer"`
 		Charge   json.RawMessage `json:"charge"`
+		Created  json.RawMessage `json:"created"`
 		Deleted  json.RawMessage `json:"deleted"`
 	}
 	if !isObject(raw) {
@@ -72,11 +80,18 @@ func readHead(raw []byte) (head, error) {
 	if err := json.Unmarshal(raw, &fields); err != nil {
 		return head{}, err
 	}
+	customer := idOf(fields.Customer)
+	if customer == "" && isObject(fields.Charge) {
+		if of, err := readHead(fields.Charge); err == nil {
+			customer = of.customer
+		}
+	}
 	return head{
 		id:       idOf(fields.ID),
 		object:   idOf(fields.Object),
-		customer: idOf(fields.Customer),
+		customer: customer,
 		charge:   idOf(fields.Charge),
+		created:  secondOf(fields.Created),
 		deleted:  string(fields.Deleted) == "true",
 	}, nil
 }
@@ -98,6 +113,15 @@ func idOf(raw json.RawMessage) string {
 		return ""
 	}
 	return id
+}
+
+// secondOf reads a Unix second; zero when it is none.
+func secondOf(raw json.RawMessage) time.Time {
+	second, err := strconv.ParseInt(string(raw), 10, 64)
+	if err != nil || second <= 0 || second > maxCreated {
+		return time.Time{}
+	}
+	return time.Unix(second, 0).UTC()
 }
 
 // maxID is far above the length of any id of Stripe's, and far below what an
@@ -146,6 +170,13 @@ func names(class class, raw []byte, customer string) []named {
 		}
 		method(c.DefaultSource, true)
 		method(settings.DefaultPaymentMethod, false)
+	case refundClass, disputeClass:
+		var of struct {
+			Charge json.RawMessage `json:"charge"`
+		}
+		if json.Unmarshal(raw, &of) == nil && isObject(of.Charge) && idOf(of.Charge) != "" {
+			found = append(found, named{ref: ref{chargeClass, customer, idOf(of.Charge)}, raw: of.Charge})
+		}
 	case subscriptionClass:
 		var s struct {
 			DefaultSource        json.RawMessage `json:"default_source"`

@@ -22,14 +22,19 @@ import (
 type client struct {
 	backend stripe.Backend
 	key     string
+	keyName string // what the operator set the key with
 	now     func() time.Time
+	pace    *pace
 	pause   func(ctx context.Context, d time.Duration) error
+
+	// allowed is asked before each request of get, with as many tries as that has.
+	allowed func(ctx context.Context, tries int) error
 }
 
-func newClient(key, baseURL string, base *http.Client, now func() time.Time, requests *atomic.Int64) *client {
+func newClient(key, keyName, baseURL string, base *http.Client, now func() time.Time, limits Limits, requests *atomic.Int64) *client {
 	if base == nil {
 		transport := http.DefaultTransport.(*http.Transport).Clone()
-		transport.MaxIdleConnsPerHost = 2 * fetchers
+		transport.MaxIdleConnsPerHost = 2*fetchers + readers
 		base = &http.Client{Timeout: 30 * time.Second, Transport: transport}
 	}
 	counted := *base
@@ -41,9 +46,12 @@ func newClient(key, baseURL string, base *http.Client, now func() time.Time, req
 			MaxNetworkRetries: stripe.Int64(0), // stripe-go never retries a plain 429: we do it all
 			URL:               stripe.String(cmp.Or(baseURL, stripe.APIURL)),
 		}),
-		key:   key,
-		now:   now,
-		pause: pause,
+		key:     key,
+		keyName: keyName,
+		now:     now,
+		pace:    newPace(limits),
+		pause:   pause,
+		allowed: func(context.Context, int) error { return nil },
 	}
 }
 
@@ -53,10 +61,21 @@ type answer struct {
 	asOf time.Time // Stripe's clock, when the request was sent
 }
 
-// get reads one path, up to so many times while Stripe is limiting, failing or
-// out of reach. The error is a *refusal when Stripe answered.
+// get reads one path, no faster than Stripe allows, up to so many times while
+// Stripe is limiting, failing or out of reach. The error is a *refusal when Stripe
+// answered. Nothing is read with the key of another Stripe account.
 func (c *client) get(ctx context.Context, path string, query *form.Values, tries int) (answer, error) {
+	if err := c.allowed(ctx, tries); err != nil {
+		return answer{}, err
+	}
+	return c.read(ctx, path, query, tries)
+}
+
+func (c *client) read(ctx context.Context, path string, query *form.Values, tries int) (answer, error) {
 	for try := 1; ; try++ {
+		if err := c.pace.wait(ctx, path); err != nil {
+			return answer{}, err
+		}
 		got, after, err := c.once(ctx, path, query)
 		if err == nil || try == tries || ctx.Err() != nil || !transient(err) {
 			if err != nil && try > 1 {
@@ -76,8 +95,11 @@ func (c *client) once(ctx context.Context, path string, query *form.Values) (ans
 	var body struct{ stripe.APIResource }
 	sent := c.now()
 	err := c.backend.CallRaw(http.MethodGet, path, c.key, query, params, &body)
+	if x.status == http.StatusTooManyRequests {
+		c.pace.limited(path, x.limit)
+	}
 	if err != nil {
-		return answer{}, x.retryAfter, explain(path, x.status, err)
+		return answer{}, x.retryAfter, c.explain(path, x.status, err)
 	}
 	return answer{
 		raw:  bytes.TrimSpace(body.LastResponse.RawJSON),
@@ -125,6 +147,7 @@ type refusal struct {
 	code   string // Stripe's, such as resource_missing
 	param  string // the parameter it is about
 	said   string // Stripe's message
+	key    string // what the operator set the key with
 }
 
 // Error says what to do about it, for whoever holds the key.
@@ -132,7 +155,7 @@ func (r *refusal) Error() string {
 	what := strings.Split(strings.TrimPrefix(r.path, "/v1/"), "/")[0]
 	switch r.status {
 	case http.StatusUnauthorized:
-		return fmt.Sprintf("Stripe does not accept the API key (401): %s; check STRIPE_API_KEY", r.said)
+		return fmt.Sprintf("Stripe does not accept the API key (401): %s; check %s", r.said, r.key)
 	case http.StatusForbidden:
 		return fmt.Sprintf("the Stripe API key may not read %s (403): %s; give the restricted key read permission on %s", what, r.said, what)
 	case http.StatusTooManyRequests:
@@ -144,13 +167,13 @@ func (r *refusal) Error() string {
 // explain turns an error of stripe-go into a refusal, if Stripe answered at all.
 // stripe-go quotes an answer that it cannot read: that is left out, because it
 // may hold a customer's address.
-func explain(path string, status int, err error) error {
+func (c *client) explain(path string, status int, err error) error {
 	var said *stripe.Error
 	switch {
 	case errors.As(err, &said):
-		return &refusal{path, said.HTTPStatusCode, string(said.Code), said.Param, cmp.Or(said.Msg, "no reason given")}
+		return &refusal{path, said.HTTPStatusCode, string(said.Code), said.Param, cmp.Or(said.Msg, "no reason given"), c.keyName}
 	case status >= 400:
-		return &refusal{path: path, status: status, said: "no reason given"}
+		return &refusal{path: path, status: status, said: "no reason given", key: c.keyName}
 	case status != 0:
 		return fmt.Errorf("GET %s: the answer is cut short or not Stripe's JSON", path)
 	}
@@ -178,6 +201,7 @@ type exchange struct {
 	status     int // 0 when there was no answer
 	date       time.Time
 	retryAfter time.Duration // at most a minute
+	limit      string        // which limit a 429 is about; empty for none of the rate
 }
 
 type exchangeKey struct{}
@@ -195,7 +219,7 @@ func (m *meter) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	if x, ok := r.Context().Value(exchangeKey{}).(*exchange); ok {
-		x.status = response.StatusCode
+		x.status, x.limit = response.StatusCode, response.Header.Get("Stripe-Rate-Limited-Reason")
 		if date, err := http.ParseTime(response.Header.Get("Date")); err == nil {
 			x.date = date
 		}

@@ -3,6 +3,7 @@ package stripesync
 import (
 	"bytes"
 	"encoding/json"
+	"strings"
 	"time"
 )
 
@@ -16,10 +17,11 @@ const margin = 2 * time.Second
 
 // news is what one event says about an object.
 type news struct {
-	created time.Time
-	version string
-	change  change
-	object  []byte // the payload
+	eventType string
+	created   time.Time
+	version   string
+	change    change
+	object    []byte // the payload
 }
 
 // held is what the mirror has of an object.
@@ -74,6 +76,34 @@ func decide(events []news, have held) (verdict, int) {
 		return payload, newest
 	}
 	return refetch, newest
+}
+
+// newestPayload is the event whose payload is most likely the newest: of those of
+// one second, a change comes after a creation (facts/stripe.md 2.5). It is -1
+// when a payload that we can use is not among the newest.
+func newestPayload(events []news) int {
+	best := -1
+	for i, e := range events {
+		switch {
+		case e.version != ourVersion || e.change == hint:
+		case best < 0 || e.created.After(events[best].created) || e.beginning() <= events[best].beginning():
+			best = i
+		}
+	}
+	if best >= 0 && events[best].created.Before(events[len(events)-1].created) {
+		return -1
+	}
+	return best
+}
+
+// beginning is 1 for events that tell how an object began.
+func (n news) beginning() int {
+	for _, ending := range []string{".created", ".trial_will_end", ".finalized"} {
+		if strings.HasSuffix(n.eventType, ending) {
+			return 1
+		}
+	}
+	return 0
 }
 
 // sameJSON reports whether two texts are one JSON apart from white space: Stripe

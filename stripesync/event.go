@@ -101,8 +101,8 @@ func place(eventType string, data json.RawMessage) placement {
 		p.id = h.customer // a discount tells of its customer
 	case class == customerClass:
 		p.customer = h.id
-	case class == chargeClass && change == hint:
-		p.id, p.customer = h.charge, "" // a dispute or refund tells of its charge
+	case class == refundClass || class == disputeClass:
+		p.customer = "" // its charge's, which the payload does not say
 	case class == paymentMethodClass:
 		p.source = strings.HasPrefix(eventType, "customer.source.")
 		if previous, err := readHead(d.Previous); err == nil && p.customer == "" {
@@ -151,9 +151,9 @@ func classOf(eventType string) (class, change) {
 		{"customer.subscription.", subscriptionClass, whole}, // .deleted too: it is canceled and can be read
 		{"payment_method.", paymentMethodClass, whole},
 		{"invoice.", invoiceClass, whole},
-		{"charge.dispute.", chargeClass, hint},
-		{"charge.refund.", chargeClass, hint},
-		{"refund.", chargeClass, hint},
+		{"charge.dispute.", disputeClass, hint}, // the charge is another, too: both are read
+		{"charge.refund.", refundClass, hint},
+		{"refund.", refundClass, hint},
 		{"charge.", chargeClass, whole},
 		{"product.", productClass, whole},
 		{"price.", priceClass, whole},

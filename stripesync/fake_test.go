@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strconv"
 	"strings"
 	"sync"
@@ -90,6 +91,10 @@ func (f *fakeStripe) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_, _ = w.Write(body)
 		return
 	}
+	if r.URL.Path == eventsPath || r.URL.Path == itemsPath {
+		f.serveList(w, r)
+		return
+	}
 	for _, l := range lists {
 		if l.path == r.URL.Path {
 			f.serveList(w, r)
@@ -111,6 +116,8 @@ func (f *fakeStripe) serveList(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case !begun:
 			begun = h.id == after
+		case !within(query, h.created):
+		case query.Has("subscription") && !strings.Contains(string(raw), `"subscription":"`+query.Get("subscription")+`"`):
 		case r.URL.Path == "/v1/prices" && strings.Contains(string(raw), `"active":false`) == (query.Get("active") == "true"):
 		case len(data) == limit:
 			more = true
@@ -134,6 +141,20 @@ func (f *fakeStripe) serveList(w http.ResponseWriter, r *http.Request) {
 	}
 	body.WriteString("]\n}\n")
 	_, _ = w.Write(body.Bytes())
+}
+
+// within tells whether a list request's range of created has an instant in it.
+func within(query url.Values, created time.Time) bool {
+	for bound, in := range map[string]func(at, bound int64) bool{
+		"created[gte]": func(at, bound int64) bool { return at >= bound },
+		"created[lt]":  func(at, bound int64) bool { return at < bound },
+	} {
+		second, err := strconv.ParseInt(query.Get(bound), 10, 64)
+		if err == nil && !created.IsZero() && !in(created.Unix(), second) {
+			return false
+		}
+	}
+	return true
 }
 
 // put makes an object known at its path and at the front of its list.
@@ -195,7 +216,7 @@ func newWorldOn(t testing.TB, pool *pgxpool.Pool, clock *testClock, stripe *fake
 	w := &world{t: t, clock: clock, stripe: stripe, log: &bytes.Buffer{}}
 	s, err := New(t.Context(), Config{
 		Pool: pool, Account: account, Key: testKey, BaseURL: stripe.URL, Secrets: []string{testSecret, "whsec_two"},
-		Now:       clock.Now,
+		Now: clock.Now, Readers: 1,
 		Logger:    slog.New(slog.NewTextHandler(&lockedWriter{w: w.log}, nil)),
 		PokeApply: func(context.Context, pgx.Tx) error { w.count(&w.applies); return nil },
 		PokeTick:  func(context.Context, pgx.Tx) error { w.count(&w.tick); return nil },
@@ -204,6 +225,7 @@ func newWorldOn(t testing.TB, pool *pgxpool.Pool, clock *testClock, stripe *fake
 		t.Fatal(err)
 	}
 	s.stripe.pause = func(ctx context.Context, _ time.Duration) error { return ctx.Err() }
+	s.owner.known = true // else every first request would be another; the guard has tests of its own
 	w.Sync = s
 	t.Cleanup(s.Close)
 	return w

@@ -35,21 +35,23 @@ type read struct {
 // the row does not depend on how it came in.
 func (f fetch) path() (string, *form.Values) {
 	id := url.PathEscape(f.id)
-	switch {
-	case f.class == customerClass:
-		return "/v1/customers/" + id, expand("", customerExpands)
-	case f.class == subscriptionClass:
-		return "/v1/subscriptions/" + id, expand("", subscriptionExpands)
-	case f.class == paymentMethodClass && f.source && !strings.HasPrefix(f.id, "pm_"):
+	if f.class == paymentMethodClass && f.source && !strings.HasPrefix(f.id, "pm_") {
 		return "/v1/customers/" + url.PathEscape(f.customer) + "/sources/" + id, nil
 	}
-	return "/v1/" + string(f.class) + "/" + id, nil
+	var query *form.Values
+	if fields := expands[f.class]; fields != nil {
+		query = expand("", fields)
+	}
+	return "/v1/" + string(f.class) + "/" + id, query
 }
 
-var (
-	customerExpands     = []string{"default_source", "invoice_settings.default_payment_method"}
-	subscriptionExpands = []string{"default_payment_method", "default_source"}
-)
+// expands are what Stripe is asked to write out inside an object.
+var expands = map[class][]string{
+	customerClass:     {"default_source", "invoice_settings.default_payment_method"},
+	subscriptionClass: {"default_payment_method", "default_source"},
+	refundClass:       {"charge"}, // says whose it is
+	disputeClass:      {"charge"},
+}
 
 func expand(prefix string, fields []string) *form.Values {
 	values := &form.Values{}

@@ -48,10 +48,10 @@ func (s *Sync) Handler() http.Handler {
 		if len(s.secrets) == 0 {
 			s.counts.turned.Add(1)
 			s.logger.Error("webhook not checked", "account", s.name, "reason", "no signing secret is configured")
-			http.Error(w, "this endpoint has no signing secret; set STRIPE_WEBHOOK_SECRET", http.StatusServiceUnavailable)
+			http.Error(w, "this endpoint has no signing secret; set "+s.secretName, http.StatusServiceUnavailable)
 			return
 		}
-		if err := verify(body, r.Header.Get("Stripe-Signature"), s.secrets, s.now()); err != nil {
+		if err := verify(body, r.Header.Get("Stripe-Signature"), s.secrets, s.secretName, s.now()); err != nil {
 			s.refuse(w, http.StatusBadRequest, err.Error())
 			return
 		}

@@ -134,14 +134,14 @@ func (e *unusableError) Error() string {
 // others.
 func (s *Sync) store(ctx context.Context, batch []event) []error {
 	errs := make([]error, len(batch))
-	err := s.insert(ctx, batch)
+	_, err := s.insert(ctx, batch)
 	if err == nil {
 		return errs
 	}
 	for i := range batch {
 		errs[i] = err
 		if refusedByPostgres(err) && ctx.Err() == nil && len(batch) > 1 {
-			errs[i] = s.insert(ctx, batch[i:i+1])
+			_, errs[i] = s.insert(ctx, batch[i:i+1])
 		}
 		if unfit(errs[i]) {
 			errs[i] = &unusableError{errs[i]}
@@ -150,7 +150,8 @@ func (s *Sync) store(ctx context.Context, batch []event) []error {
 	return errs
 }
 
-func (s *Sync) insert(ctx context.Context, batch []event) error {
+// insert returns how many of the events were not stored before.
+func (s *Sync) insert(ctx context.Context, batch []event) (stored int64, err error) {
 	n := len(batch)
 	customers, ids, types, versions := make([]string, n), make([]string, n), make([]string, n), make([]string, n)
 	classes, objects, raws, created := make([]string, n), make([]string, n), make([]string, n), make([]time.Time, n)
@@ -158,8 +159,7 @@ func (s *Sync) insert(ctx context.Context, batch []event) error {
 		customers[i], ids[i], types[i], versions[i] = e.Customer, e.ID, e.Type, e.APIVersion
 		classes[i], objects[i], raws[i], created[i] = e.Class, e.ObjectID, string(e.Raw), e.Created
 	}
-	var stored int64
-	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		tag, err := tx.Exec(ctx, `
 			insert into dunlin.stripe_events
 				(account_id, customer, id, type, api_version, class, object_id, created, raw, received_at)
@@ -182,11 +182,11 @@ func (s *Sync) insert(ctx context.Context, batch []event) error {
 		return s.poke(ctx, tx)
 	})
 	if err != nil {
-		return fmt.Errorf("store events: %w", err)
+		return 0, fmt.Errorf("store events: %w", err)
 	}
 	s.counts.stored.Add(stored)
 	s.counts.duplicates.Add(int64(n) - stored)
-	return nil
+	return stored, nil
 }
 
 // poke asks for the events to be applied. A poke that fails takes nothing back:

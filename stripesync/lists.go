@@ -1,6 +1,7 @@
 package stripesync
 
 import (
+	"slices"
 	"time"
 
 	"github.com/stripe/stripe-go/v76"
@@ -30,12 +31,12 @@ var lists = []list{
 		return &stripe.PriceListParams{ListParams: p, CreatedRange: created, Active: stripe.Bool(false)}
 	}},
 	{"customers", customerClass, "/v1/customers", func(p stripe.ListParams, created *stripe.RangeQueryParams) any {
-		return &stripe.CustomerListParams{ListParams: p, CreatedRange: created, Expand: inData(customerExpands)}
+		return &stripe.CustomerListParams{ListParams: p, CreatedRange: created, Expand: inData(expands[customerClass])}
 	}},
 	// Without status=all the canceled ones are left out.
 	{"subscriptions", subscriptionClass, "/v1/subscriptions", func(p stripe.ListParams, created *stripe.RangeQueryParams) any {
 		return &stripe.SubscriptionListParams{
-			ListParams: p, CreatedRange: created, Status: stripe.String("all"), Expand: inData(subscriptionExpands),
+			ListParams: p, CreatedRange: created, Status: stripe.String("all"), Expand: inData(expands[subscriptionClass]),
 		}
 	}},
 	{"invoices", invoiceClass, "/v1/invoices", func(p stripe.ListParams, created *stripe.RangeQueryParams) any {
@@ -43,6 +44,12 @@ var lists = []list{
 	}},
 	{"charges", chargeClass, "/v1/charges", func(p stripe.ListParams, created *stripe.RangeQueryParams) any {
 		return &stripe.ChargeListParams{ListParams: p, CreatedRange: created}
+	}},
+	{"refunds", refundClass, "/v1/refunds", func(p stripe.ListParams, created *stripe.RangeQueryParams) any {
+		return &stripe.RefundListParams{ListParams: p, CreatedRange: created, Expand: inData(expands[refundClass])}
+	}},
+	{"disputes", disputeClass, "/v1/disputes", func(p stripe.ListParams, created *stripe.RangeQueryParams) any {
+		return &stripe.DisputeListParams{ListParams: p, CreatedRange: created, Expand: inData(expands[disputeClass])}
 	}},
 }
 
@@ -56,14 +63,31 @@ func inData(fields []string) []*string {
 	return expands
 }
 
-// values is the query of one page: what was made until an instant, a hundred
-// after the cursor.
-func (l list) values(until time.Time, cursor string) *form.Values {
-	p := stripe.ListParams{Limit: stripe.Int64(100)}
+const pageSize = 100 // the most that Stripe gives
+
+// values is the query of one page: what was made from one instant until before
+// another, so many after the cursor. A zero from is the beginning, a zero until
+// the run's start, inclusive.
+func (l list) values(from, until time.Time, run run, cursor string, size int64) *form.Values {
+	p := stripe.ListParams{Limit: stripe.Int64(size)}
 	if cursor != "" {
 		p.StartingAfter = stripe.String(cursor)
 	}
+	created := &stripe.RangeQueryParams{}
+	if !from.IsZero() {
+		created.GreaterThanOrEqual = from.Unix()
+	}
+	if until.IsZero() {
+		created.LesserThanOrEqual = run.started.Unix()
+	} else {
+		created.LesserThan = until.Unix()
+	}
 	values := &form.Values{}
-	form.AppendTo(values, l.params(p, &stripe.RangeQueryParams{LesserThanOrEqual: until.Unix()}))
+	form.AppendTo(values, l.params(p, created))
 	return values
+}
+
+// rank is a list's place among the lists.
+func rank(l list) int {
+	return slices.IndexFunc(lists, func(o list) bool { return o.name == l.name })
 }

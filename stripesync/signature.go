@@ -19,8 +19,9 @@ const maxAge = 5 * time.Minute
 
 // verify checks a delivery's Stripe-Signature header ("t=…,v1=…[,v1=…]")
 // against each secret, in time that does not depend on how much of a signature
-// was right. The error is one line for whoever configured the endpoint.
-func verify(body []byte, header string, secrets []string, now time.Time) error {
+// was right. The error is one line for whoever configured the endpoint, and set
+// the secrets with what secretName says.
+func verify(body []byte, header string, secrets []string, secretName string, now time.Time) error {
 	if header == "" {
 		return errors.New("the Stripe-Signature header is missing")
 	}
@@ -36,7 +37,7 @@ func verify(body []byte, header string, secrets []string, now time.Time) error {
 		}
 	}
 	if !good {
-		return errors.New("the signature is not by the secret of this endpoint; compare STRIPE_WEBHOOK_SECRET with the endpoint's signing secret at Stripe")
+		return fmt.Errorf("the signature is not by the secret of this endpoint; compare %s with the endpoint's signing secret at Stripe", secretName)
 	}
 	if age := now.Sub(signed); age > maxAge {
 		return fmt.Errorf("the signature is %s old and at most %s are accepted; a copy of an old delivery, or this machine's clock is ahead", age.Round(time.Second), maxAge)

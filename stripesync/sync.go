@@ -5,6 +5,7 @@
 //	mux.Handle("POST /webhooks/stripe/main", sync.Handler()) // stores events
 //	err = sync.Backfill(ctx, report)                         // reads the lists, once or again
 //	settled, err := sync.Apply(ctx)                          // brings stored events into the mirror
+//	caught, err := sync.CatchUp(ctx)                         // stores the events that webhooks lost
 //
 // Objects come in by lists and by events, and both end in one upsert: the newest
 // wins, by an instant of Stripe's clock. Whoever is touched is projected into
@@ -23,11 +24,13 @@
 package stripesync
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -45,9 +48,15 @@ type Config struct {
 	BaseURL string   // where Stripe's API is. Empty: https://api.stripe.com.
 	Secrets []string // signing secrets of the endpoint, two while one is rolled. Empty: every delivery is answered 503.
 
+	KeyName    string // what the operator set Key with, for messages. Empty: STRIPE_API_KEY.
+	SecretName string // and Secrets. Empty: STRIPE_WEBHOOK_SECRET.
+
 	Now    func() time.Time // the Clock. Nil: time.Now.
 	Logger *slog.Logger     // nil: nothing is logged
 	HTTP   *http.Client     // to Stripe. Nil: a client that gives up after 30 seconds.
+	Limits Limits           // of requests. Zero: Stripe's, and with a BaseURL none.
+
+	Readers int // parts of lists that a backfill reads side by side. Zero: 32.
 
 	// PokeApply is called in the transaction that stored events, PokeTick in the
 	// one that changed customers. Nil: nobody is poked.
@@ -58,18 +67,24 @@ type Config struct {
 // A Sync mirrors one Stripe account. It is safe for concurrent use, and any
 // number of processes may have one for the same account.
 type Sync struct {
-	pool      *pgxpool.Pool
-	account   int
-	name      string
-	secrets   []string
-	now       func() time.Time
-	logger    *slog.Logger
+	pool    *pgxpool.Pool
+	account int
+	name    string
+	secrets []string
+	now     func() time.Time
+	logger  *slog.Logger
+
+	secretName string
+
 	pokeApply func(ctx context.Context, tx pgx.Tx) error
 	pokeTick  func(ctx context.Context, tx pgx.Tx) error
+	readers   int
 
 	stripe *client
 	inbox  *inbox
 	counts counts
+	reads  reads
+	owner  owner
 
 	from     atomic.Pointer[string] // the customer at whom Apply takes its next batch
 	mirrored atomic.Bool            // the account's mirrored_at was seen set
@@ -78,6 +93,7 @@ type Sync struct {
 // New checks the Config and makes sure that the account has its row. The error
 // holds everything that is wrong with the Config.
 func New(ctx context.Context, config Config) (*Sync, error) {
+	config.KeyName, config.SecretName = cmp.Or(config.KeyName, "STRIPE_API_KEY"), cmp.Or(config.SecretName, "STRIPE_WEBHOOK_SECRET")
 	if err := config.check(); err != nil {
 		return nil, err
 	}
@@ -89,6 +105,8 @@ func New(ctx context.Context, config Config) (*Sync, error) {
 		logger:    config.Logger,
 		pokeApply: config.PokeApply,
 		pokeTick:  config.PokeTick,
+
+		secretName: config.SecretName,
 	}
 	if s.now == nil {
 		s.now = time.Now
@@ -103,7 +121,15 @@ func New(ctx context.Context, config Config) (*Sync, error) {
 	if s.pokeTick == nil {
 		s.pokeTick = nobody
 	}
-	s.stripe = newClient(config.Key, config.BaseURL, config.HTTP, s.now, &s.counts.requests)
+	if s.readers = config.Readers; s.readers == 0 {
+		s.readers = readers
+	}
+	limits := config.Limits
+	if limits == (Limits{}) && config.BaseURL == "" {
+		limits = StripesLimits(config.Key)
+	}
+	s.stripe = newClient(config.Key, config.KeyName, config.BaseURL, config.HTTP, s.now, limits, &s.counts.requests)
+	s.stripe.allowed = s.checkOwner
 	s.inbox = &inbox{store: s.store, wait: storeTimeout}
 	if err := s.ensureAccount(ctx); err != nil {
 		return nil, fmt.Errorf("register account %q: %w", config.Account, err)
@@ -120,11 +146,11 @@ func (c Config) check() error {
 		faults = append(faults, errors.New("stripesync: the account has no name"))
 	}
 	if c.Key == "" {
-		faults = append(faults, errors.New("the Stripe API key is missing; set STRIPE_API_KEY"))
+		faults = append(faults, fmt.Errorf("the Stripe API key is missing; set %s", c.KeyName))
 	}
 	for _, secret := range c.Secrets {
 		if secret == "" {
-			faults = append(faults, errors.New("a webhook secret is empty; STRIPE_WEBHOOK_SECRET is one secret, or two separated by a comma"))
+			faults = append(faults, fmt.Errorf("a webhook secret is empty; %s is one secret, or two separated by a comma", c.SecretName))
 		}
 	}
 	return errors.Join(faults...)
@@ -186,19 +212,65 @@ func Unapplied(ctx context.Context, q customers.Querier, account int, stripeID s
 	return waits, nil
 }
 
-// CheckKey asks Stripe whose key it is and returns the account's id. The error
-// says what is wrong with the key. A restricted key may work for the sync and
-// still be refused here.
-func (s *Sync) CheckKey(ctx context.Context) (string, error) {
-	got, err := s.stripe.get(ctx, "/v1/account", nil, 1)
-	if err != nil {
-		return "", err
+// owner is what is known of whose key the process has.
+type owner struct {
+	mu    sync.Mutex
+	known bool  // Stripe was asked
+	fault error // the key is of another Stripe account
+}
+
+// checkOwner fails when the key is of another Stripe account than the one that the
+// account's name stands for, and lets the name stand for the key's account when
+// it stands for none. Stripe is asked once in the life of the process. A key that
+// may not ask whose it is passes.
+func (s *Sync) checkOwner(ctx context.Context, tries int) error {
+	s.owner.mu.Lock()
+	defer s.owner.mu.Unlock()
+	if s.owner.known {
+		return s.owner.fault
 	}
-	head, err := readHead(got.raw)
-	if err != nil {
-		return "", fmt.Errorf("read Stripe's answer to GET /v1/account: %w", err)
+	got, err := s.stripe.read(ctx, accountPath, nil, tries)
+	var refused *refusal
+	switch {
+	case errors.As(err, &refused) && refused.status != http.StatusUnauthorized && !transient(err):
+		s.owner.known = true
+		return nil
+	case err != nil:
+		return err
 	}
-	return head.id, nil
+	has, _ := readAccount(got.raw)
+	if has == "" {
+		return fmt.Errorf("GET %s: the answer has no id", accountPath)
+	}
+	var pinned string
+	err = s.pool.QueryRow(ctx, `
+		update dunlin.accounts set stripe_id = coalesce(stripe_id, $2) where account_id = $1
+		returning stripe_id`, s.account, has).Scan(&pinned)
+	if err != nil {
+		return fmt.Errorf("note that account %q is %s at Stripe: %w", s.name, has, err)
+	}
+	if s.owner.known = true; pinned != has {
+		s.owner.fault = fmt.Errorf("the key in %s is of the Stripe account %s, and account %q is %s; put a key of %s there, or give %s a name of its own in STRIPE_ACCOUNTS",
+			s.stripe.keyName, has, s.name, pinned, pinned, has)
+	}
+	return s.owner.fault
+}
+
+// accountPath is where a key is told whose it is.
+const accountPath = "/v1/account"
+
+// Running reports whether a process is reading the lists of an account, by name.
+func Running(ctx context.Context, q customers.Querier, account string) (bool, error) {
+	var running bool
+	err := q.QueryRow(ctx, `
+		select exists (
+			select from pg_locks l join dunlin.accounts a on l.objid = a.account_id
+			where a.name = $1 and l.locktype = 'advisory' and l.classid = $2 and l.objsubid = 2 and l.granted
+			and l.database = (select oid from pg_database where datname = current_database()))`, account, int64(syncSpace)).Scan(&running)
+	if err != nil {
+		return false, fmt.Errorf("look whether account %q is being synced: %w", account, err)
+	}
+	return running, nil
 }
 
 // Counts says what this Sync did since the process started.

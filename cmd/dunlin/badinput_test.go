@@ -113,6 +113,7 @@ func TestUsedWrongly(t *testing.T) {
 		{"demo without workers", environ, "demo --workers 0", exitUsage, []string{"--workers is 0"}},
 		{"deliveries in no such state", environ, "deliveries --state lost", exitUsage, []string{"--state"}},
 		{"snoozed for ever", environ, "tasks snooze 1 --days 1000", exitUsage, []string{"--days is 1000; use 1 to 365"}},
+		{"an instant that is none", environ, "customers show --at yesterday cus_none", exitUsage, []string{`--at is "yesterday"`, "2026-03-01T09:00:00Z"}},
 		{"unknown customer", environ, "customers show cus_none", exitFailed, []string{`customer "cus_none"`, "dunlin doctor"}},
 		{"unknown segment", environ, "segments members none", exitFailed, []string{`"none"`, "dunlin segments list"}},
 		{"unknown segment, counted", environ, "segments count none", exitFailed, []string{`"none"`}},

@@ -46,8 +46,13 @@ func (w *benchWorld) everybodyJoins() {
 // run runs the program on the world's database and returns the most memory it
 // ever had resident, in bytes.
 func (w *benchWorld) run(program string, args ...string) (peak int64) {
+	return w.runWith(program, nil, args...)
+}
+
+// runWith does so with more in the program's environment.
+func (w *benchWorld) runWith(program string, env []string, args ...string) (peak int64) {
 	cmd := exec.CommandContext(w.Context(), program, args...)
-	cmd.Env = []string{"DATABASE_URL=" + w.url, "DRY_RUN=true"}
+	cmd.Env = append([]string{"DATABASE_URL=" + w.url, "DRY_RUN=true"}, env...)
 	var errs bytes.Buffer
 	cmd.Stderr = &errs
 	w.check(cmd.Start())

@@ -24,6 +24,7 @@ func BenchmarkFigures(b *testing.B) {
 	small := f.onSmall()
 	f.onLarge(small)
 	f.onJoin()
+	f.onStripe()
 	f.write()
 }
 
@@ -31,6 +32,7 @@ func BenchmarkFigures(b *testing.B) {
 type benchSizes struct {
 	Small, Large int // BENCH_SMALL and BENCH_LARGE: customers, of the same twenty segments. 50,000 and 2,000,000.
 	Join         int // BENCH_JOIN: customers who all join one segment. 1,000,000.
+	Synced       int // BENCH_SYNCED: customers that are read from Stripe. 100,000.
 	Changed      int // BENCH_CHANGED: customers that changed before a tick, and values that its bounds pass. 2,000.
 	Seconds      int // BENCH_SECONDS: of changes, a hundred each. 30.
 }
@@ -46,7 +48,7 @@ func readBenchSizes(b *testing.B) benchSizes {
 		return n
 	}
 	s := benchSizes{
-		Small: number("BENCH_SMALL", 50_000), Large: number("BENCH_LARGE", 2_000_000), Join: number("BENCH_JOIN", 1_000_000),
+		Small: number("BENCH_SMALL", 50_000), Large: number("BENCH_LARGE", 2_000_000), Join: number("BENCH_JOIN", 1_000_000), Synced: number("BENCH_SYNCED", 100_000),
 		Changed: number("BENCH_CHANGED", 2_000), Seconds: number("BENCH_SECONDS", 30),
 	}
 	if least := max(2*s.Changed, 200*s.Seconds); s.Small < least {
@@ -57,7 +59,7 @@ func readBenchSizes(b *testing.B) benchSizes {
 
 // command is what was typed, with the sizes spelled out.
 func (s benchSizes) command() string {
-	return fmt.Sprintf("make bench BENCH_SMALL=%d BENCH_LARGE=%d BENCH_JOIN=%d BENCH_CHANGED=%d BENCH_SECONDS=%d", s.Small, s.Large, s.Join, s.Changed, s.Seconds)
+	return fmt.Sprintf("make bench BENCH_SMALL=%d BENCH_LARGE=%d BENCH_JOIN=%d BENCH_SYNCED=%d BENCH_CHANGED=%d BENCH_SECONDS=%d", s.Small, s.Large, s.Join, s.Synced, s.Changed, s.Seconds)
 }
 
 // figures are one run.

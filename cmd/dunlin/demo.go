@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -27,6 +28,12 @@ type demoCmd struct {
 	Customers int   `help:"Customers at the start." default:"2000"`
 	Seed      int64 `help:"Another seed is another life; the same seed is the same." default:"1"`
 	Workers   int   `help:"Deliveries under way at once." default:"8"`
+
+	// What goes wrong at Stripe; of nothing by default.
+	Drop      share         `help:"Webhooks that Stripe never posts." placeholder:"20%"`
+	Double    share         `help:"Webhooks that Stripe posts twice." placeholder:"20%"`
+	Shuffle   time.Duration `help:"Webhooks wait for up to so long, in virtual time, so that later ones overtake them." placeholder:"40m"`
+	APIFaults share         `name:"api-faults" help:"Requests that Stripe limits, fails, resets or cuts off." placeholder:"5%"`
 }
 
 func (demoCmd) Help() string {
@@ -42,6 +49,8 @@ func (c demoCmd) Run(ctx context.Context, a *app) error {
 		return usagef("--customers is %d; use 1 to 200000", c.Customers)
 	case c.Workers < 1 || c.Workers > 100:
 		return usagef("--workers is %d; use 1 to 100", c.Workers)
+	case c.Shuffle < 0 || c.Shuffle > 72*time.Hour:
+		return usagef("--shuffle is %s; use 0 to 72h, as long as Stripe goes on trying", c.Shuffle)
 	}
 	started := time.Now()
 	db, lock, err := emptyDatabase(ctx, a.logger)
@@ -74,11 +83,14 @@ func (c demoCmd) live(ctx context.Context, d *demo, started time.Time) error {
 	if err := d.until(ctx, until); err != nil {
 		return err
 	}
+	if err := d.catchUp(ctx, 0); err != nil {
+		return err
+	}
 	report, err := d.report(ctx, from)
 	if err != nil {
 		return err
 	}
-	report.Days, report.Seed, report.Seconds = c.Days, c.Seed, time.Since(started).Seconds()
+	report.Days, report.Seed, report.Lost, report.Seconds = c.Days, c.Seed, d.lost, time.Since(started).Seconds()
 	return d.show(report)
 }
 
@@ -90,16 +102,32 @@ type demo struct {
 	product *product
 	serving context.CancelFunc
 	served  []chan error
+	upset   bool  // Stripe goes wrong, so that the list of events is read
+	lost    int64 // events that it had before a webhook had brought them
 }
 
 // build starts the sandbox's servers and the product's own HTTP half, and wires
 // them on an empty database, which stays the caller's.
 func (c demoCmd) build(ctx context.Context, a *app, db *database) (*demo, error) {
-	world, err := sandbox.New(sandbox.Config{Seed: c.Seed, Customers: c.Customers})
+	upset := c.misbehaviour()
+	world, err := sandbox.New(sandbox.Config{Seed: c.Seed, Customers: c.Customers, Misbehaviour: upset})
 	if err != nil {
 		return nil, &usageError{err}
 	}
-	return c.wire(ctx, &demo{app: a, db: db, world: world})
+	return c.wire(ctx, &demo{app: a, db: db, world: world, upset: upset != sandbox.Misbehaviour{}})
+}
+
+// misbehaviour is what goes wrong at Stripe, nothing unless it was asked for. A
+// 429 is never about the rate: slowing down costs time that is not virtual.
+func (c demoCmd) misbehaviour() (m sandbox.Misbehaviour) {
+	if c.Drop == 0 && c.Double == 0 && c.Shuffle == 0 && c.APIFaults == 0 {
+		return m
+	}
+	each := float64(c.APIFaults) / 5
+	return sandbox.Misbehaviour{
+		Seed: c.Seed, Dropped: float64(c.Drop), Doubled: float64(c.Double), Shuffled: c.Shuffle,
+		LockTimeouts: each, Failures: each, Unavailable: each, Resets: each, Truncated: each,
+	}
 }
 
 func (c demoCmd) wire(ctx context.Context, d *demo) (*demo, error) {
@@ -120,8 +148,9 @@ func (c demoCmd) wire(ctx context.Context, d *demo) (*demo, error) {
 			IntercomToken: sandbox.IntercomToken, IntercomBase: intercomURL,
 		},
 		// Virtual time stands still while there is work, so the demo itself asks
-		// for ticks, once everything of an instant has arrived.
-		TickGap: -1, TickEvery: -1, SweepEvery: -1, PollEvery: 100 * time.Millisecond,
+		// for ticks, once everything of an instant has arrived, and reads the list of
+		// events by the virtual clock.
+		TickGap: -1, TickEvery: -1, SweepEvery: -1, FeedEvery: -1, PollEvery: 100 * time.Millisecond,
 	})
 	if err != nil {
 		return nil, errors.Join(err, d.close(ctx))
@@ -306,7 +335,42 @@ func (d *demo) step(ctx context.Context, limit time.Time) (sandbox.Happened, err
 	if happened.Undelivered > 0 {
 		d.logger.Warn("webhooks were not accepted", slog.Int("events", happened.Undelivered))
 	}
-	return happened, d.settle(ctx)
+	if err := d.settle(ctx); err != nil {
+		return happened, err
+	}
+	return happened, d.catchUp(ctx, feedEvery)
+}
+
+// feedEvery is how often the demo reads the list of events where Stripe goes
+// wrong. It is longer than dunlin up waits: all happens on the hour, so that
+// reading the list each time would leave nothing to webhooks that are on their way.
+const feedEvery = 6 * time.Hour
+
+// catchUp finds what webhooks lost, unless that was done a shorter time ago, and
+// lets the product work on it. A Stripe that never goes wrong loses nothing.
+func (d *demo) catchUp(ctx context.Context, every time.Duration) error {
+	if !d.upset {
+		return nil
+	}
+	before := d.lost
+	for _, s := range d.product.stripe {
+		feed, err := s.Feed(ctx)
+		if err != nil {
+			return err
+		}
+		if d.world.Now().Sub(feed.Until) < every {
+			continue
+		}
+		stored := s.Counts().Stored
+		if _, err := s.CatchUp(ctx); err != nil {
+			return err
+		}
+		d.lost += s.Counts().Stored - stored
+	}
+	if d.lost == before {
+		return nil
+	}
+	return d.settle(ctx)
 }
 
 // settle waits until stored events are applied, asks for one tick at this
@@ -454,4 +518,18 @@ func (d *demo) tell(x sandbox.Accepted, names map[string]string) string {
 		return fmt.Sprintf("task for a colleague: %s", x.Title)
 	}
 	return fmt.Sprintf("%s is tagged %s", name, text)
+}
+
+// A share is a part of all, from 0 to 1. It is written as a percentage.
+type share float64
+
+// UnmarshalText reads "20%".
+func (s *share) UnmarshalText(text []byte) error {
+	number, found := strings.CutSuffix(string(text), "%")
+	percent, err := strconv.ParseFloat(number, 64)
+	if err != nil || !found || !(percent >= 0 && percent <= 100) {
+		return fmt.Errorf("%q is no share; use 0%% to 100%%", text)
+	}
+	*s = share(percent / 100)
+	return nil
 }

@@ -46,6 +46,7 @@ type demoReport struct {
 	Ticks        int64   `json:"ticks"`
 	StripeEvents int64   `json:"stripe_events"`
 	Seconds      float64 `json:"seconds"`
+	Lost         int64   `json:"events_caught_up,omitempty"` // that Stripe's list had before a webhook came; only where Stripe goes wrong
 }
 
 // report counts what our tables say and lets the judge compare it with what the
@@ -188,6 +189,9 @@ func (d *demo) show(r demoReport) error {
 		fmt.Fprintf(d.out, "  not sent, each with its reason: %s\n", strings.Join(skipped, " · "))
 		fmt.Fprintf(d.out, "\n  The judge, from Intercom's own log:\n  sent twice %d · at night %d · after they paid %d · forgotten %d · our tables and Intercom disagree %d · outcome unknown %d · segments wrong by %d\n",
 			r.Duplicates, r.QuietHours, r.AfterRecovery, r.Forgotten, r.Disagreements, r.Unknown, r.Drift)
+		if r.Lost > 0 {
+			fmt.Fprintf(d.out, "\n  Stripe went wrong: no webhook had brought %s that its list of events had\n", plural(r.Lost, "event"))
+		}
 		fmt.Fprintf(d.out, "\n  machine work: %d Stripe events · %d HTTP requests · %d jobs · %d ticks\n", r.StripeEvents, r.HTTPRequests, r.RiverJobs, r.Ticks)
 	}
 	if r.Duplicates+r.QuietHours+r.AfterRecovery+r.Forgotten+r.Disagreements+int(r.Drift) > 0 {

@@ -70,6 +70,40 @@ func TestDemo(t *testing.T) {
 	}
 }
 
+// TestDemo_upset: where Stripe goes wrong the judge finds no more than where it
+// does not.
+func TestDemo_upset(t *testing.T) {
+	t.Parallel()
+	a, out, errs := quiet(true)
+	c := demoCmd{Once: true, Days: 4, Customers: 60, Seed: 1, Workers: 8, Drop: 0.2, Double: 0.2, Shuffle: 40 * time.Minute, APIFaults: 0.02}
+	if status := a.report(c.on(t.Context(), a, connected(t, pgtest.URL(t)), time.Now())); status != exitDone {
+		t.Fatalf("demo --drop 20%% …\n got status %d\n%s\nwant 0", status, errs)
+	}
+	var r demoReport
+	if err := json.Unmarshal(out.Bytes(), &r); err != nil {
+		t.Fatalf("demo --json\n got %s (%v)\nwant one JSON object", out, err)
+	}
+	if r.Messages < 1 || r.Lost < 1 || r.Unknown+r.Failed > 0 {
+		t.Errorf("the report\n got %+v\nwant messages, events that only the list had, and all outcomes known", r)
+	}
+}
+
+func TestShare(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]share{"20%": 0.2, "0%": 0, "100%": 1, "2.5%": 0.025} {
+		var got share
+		if err := got.UnmarshalText([]byte(text)); err != nil || got != want {
+			t.Errorf("%q\n got %v %v\nwant %v", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"", "%", "20", "0.2", "-1%", "101%", "NaN%", "twenty%"} {
+		var got share
+		if err := got.UnmarshalText([]byte(text)); err == nil {
+			t.Errorf("%q\n got %v\nwant an error", text, got)
+		}
+	}
+}
+
 // TestDemo_show: for people, and with a status that says whether the judge found
 // anything.
 func TestDemo_show(t *testing.T) {

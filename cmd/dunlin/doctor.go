@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/dunlin/dunlin/intercom"
@@ -16,7 +15,8 @@ type doctorCmd struct{}
 
 // finding is one thing doctor looked at.
 type finding struct {
-	OK    bool   `json:"ok"`
+	OK    bool   `json:"ok"`   // false: to be mended
+	Warn  bool   `json:"warn"` // ok, and worth a look
 	Topic string `json:"topic"`
 	What  string `json:"what"`
 	Fix   string `json:"fix,omitempty"`
@@ -30,29 +30,37 @@ func (doctorCmd) Run(ctx context.Context, a *app) error {
 		if err != nil {
 			return err
 		}
-		well := true
-		for _, f := range found {
-			well = well && f.OK
-			if a.json {
-				if err := a.line(f); err != nil {
-					return err
-				}
-				continue
-			}
-			mark := "ok  "
-			if !f.OK {
-				mark = "MEND"
-			}
-			fmt.Fprintf(a.out, "%s  %-10s %s\n", mark, f.Topic, f.What)
-			if f.Fix != "" {
-				fmt.Fprintf(a.out, "      %-10s → %s\n", "", f.Fix)
-			}
-		}
-		if !well {
-			return errSilent
-		}
-		return nil
+		return a.tell(found)
 	})
+}
+
+// tell prints findings, and fails when something is to be mended.
+func (a *app) tell(found []finding) error {
+	well := true
+	for _, f := range found {
+		well = well && f.OK
+		if a.json {
+			if err := a.line(f); err != nil {
+				return err
+			}
+			continue
+		}
+		mark := "ok  "
+		switch {
+		case !f.OK:
+			mark = "MEND"
+		case f.Warn:
+			mark = "WARN"
+		}
+		fmt.Fprintf(a.out, "%s  %-10s %s\n", mark, f.Topic, f.What)
+		if f.Fix != "" {
+			fmt.Fprintf(a.out, "      %-10s → %s\n", "", f.Fix)
+		}
+	}
+	if !well {
+		return errSilent
+	}
+	return nil
 }
 
 // examine makes the findings. The database answered already: it is how we got
@@ -100,64 +108,6 @@ func (p *product) examineStop(ctx context.Context) ([]finding, error) {
 		return nil, err
 	}
 	return []finding{{Topic: "stop", What: "dunlin is stopped: nothing leaves", Fix: "dunlin resume"}}, nil
-}
-
-func (p *product) examineStripe(ctx context.Context) ([]finding, error) {
-	if len(p.stripe) == 0 {
-		return []finding{{Topic: "stripe", What: "STRIPE_API_KEY is not set", Fix: "create a restricted key with read access in Stripe's dashboard and set it"}}, nil
-	}
-	var found []finding
-	for _, s := range p.stripe {
-		if id, err := s.CheckKey(ctx); err != nil {
-			found = append(found, finding{Topic: "stripe", What: fmt.Sprintf("account %s: %v", s.Name(), err), Fix: "check STRIPE_API_KEY; a restricted key needs read access to what is synced"})
-		} else {
-			found = append(found, finding{OK: true, Topic: "stripe", What: fmt.Sprintf("account %s: the key belongs to %s", s.Name(), id)})
-		}
-		if len(p.Env.StripeSecrets) == 0 {
-			found = append(found, finding{Topic: "stripe", What: "STRIPE_WEBHOOK_SECRET is not set: webhooks are refused",
-				Fix: "create an endpoint for /webhooks/stripe/" + s.Name() + " at API version 2023-10-16 and set its signing secret"})
-		}
-		ready, err := s.Ready(ctx)
-		if err != nil {
-			return nil, err
-		}
-		if !ready {
-			what := "was never synced to the end: nobody is in a segment"
-			again, err := segments.ProjectedAgain(ctx, p.Pool)
-			if err != nil {
-				return nil, err
-			}
-			if slices.Contains(again, s.Name()) {
-				what = "is being projected again, as after an upgrade: until that is done nobody joins or leaves a segment"
-			}
-			found = append(found, finding{Topic: "stripe", What: "account " + s.Name() + " " + what, Fix: "dunlin sync, or leave dunlin up running"})
-			continue
-		}
-		var last *time.Time
-		var stored, faulty int64
-		err = p.Pool.QueryRow(ctx, `
-			select max(received_at), count(*) filter (where state = 'stored'), count(*) filter (where state = 'stored' and fault is not null)
-			from dunlin.stripe_events where account_id = $1`, s.Account()).Scan(&last, &stored, &faulty)
-		if err != nil {
-			return nil, fmt.Errorf("look at stored events: %w", err)
-		}
-		what := fmt.Sprintf("account %s: no webhook yet", s.Name())
-		if last != nil {
-			what = fmt.Sprintf("account %s: last webhook %s ago, %s not applied yet", s.Name(), p.Now().Sub(*last).Round(time.Second), plural(stored, "event"))
-		}
-		found = append(found, finding{OK: last != nil && faulty == 0, Topic: "stripe", What: what, Fix: webhookFix(last, faulty, s.Name())})
-	}
-	return found, nil
-}
-
-func webhookFix(last *time.Time, faulty int64, account string) string {
-	switch {
-	case last == nil:
-		return "point a Stripe webhook endpoint at /webhooks/stripe/" + account + " and send a test event"
-	case faulty > 0:
-		return fmt.Sprintf("%s could not be applied; select id, type, fault from dunlin.stripe_events where state = 'stored'", plural(faulty, "event"))
-	}
-	return ""
 }
 
 func (p *product) examineSegments(ctx context.Context) ([]finding, error) {

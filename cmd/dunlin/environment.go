@@ -12,15 +12,17 @@ import (
 
 // environment is what the process reads from its environment, once, at start.
 type environment struct {
-	DatabaseURL   string        // DATABASE_URL. Empty: a private Postgres.
-	StripeKey     string        // STRIPE_API_KEY
-	StripeSecrets []string      // STRIPE_WEBHOOK_SECRET, comma-separated while rolling
-	StripeBase    string        // STRIPE_API_BASE. Empty: Stripe.
-	IntercomToken string        // INTERCOM_ACCESS_TOKEN
-	IntercomBase  string        // INTERCOM_API_BASE. Empty: by the workspace's region.
-	DryRun        bool          // DRY_RUN. Decide and record, send nothing.
-	TickEvery     time.Duration // TICK_EVERY. Zero: 30 seconds.
-	ListenAddr    string        // LISTEN_ADDR. Default 127.0.0.1:8080.
+	DatabaseURL   string          // DATABASE_URL. Empty: a private Postgres.
+	StripePrimary string          // the first of STRIPE_ACCOUNTS. Empty: main.
+	StripeKey     string          // STRIPE_API_KEY: the primary account's
+	StripeSecrets []string        // STRIPE_WEBHOOK_SECRET, comma-separated while rolling: the primary account's
+	StripeOthers  []stripeAccount // the others of STRIPE_ACCOUNTS, in its order
+	StripeBase    string          // STRIPE_API_BASE. Empty: Stripe.
+	IntercomToken string          // INTERCOM_ACCESS_TOKEN
+	IntercomBase  string          // INTERCOM_API_BASE. Empty: by the workspace's region.
+	DryRun        bool            // DRY_RUN. Decide and record, send nothing.
+	TickEvery     time.Duration   // TICK_EVERY. Zero: 30 seconds.
+	ListenAddr    string          // LISTEN_ADDR. Default 127.0.0.1:8080.
 }
 
 // readEnvironment reports everything that is wrong, each with a repair. What is
@@ -32,15 +34,15 @@ func readEnvironment(environ []string) (environment, error) {
 		vars[name] = strings.TrimSpace(value)
 	}
 	e := environment{
-		DatabaseURL: vars["DATABASE_URL"], StripeKey: vars["STRIPE_API_KEY"], StripeBase: vars["STRIPE_API_BASE"],
+		DatabaseURL: vars["DATABASE_URL"], StripeBase: vars["STRIPE_API_BASE"],
 		IntercomToken: vars["INTERCOM_ACCESS_TOKEN"], IntercomBase: vars["INTERCOM_API_BASE"],
 		ListenAddr: vars["LISTEN_ADDR"],
 	}
 	var errs []error
-	for s := range strings.SplitSeq(vars["STRIPE_WEBHOOK_SECRET"], ",") {
-		if s = strings.TrimSpace(s); s != "" {
-			e.StripeSecrets = append(e.StripeSecrets, s)
-		}
+	accounts, faults := readAccounts(vars)
+	errs = append(errs, faults...)
+	if len(accounts) > 0 {
+		e.StripePrimary, e.StripeKey, e.StripeSecrets, e.StripeOthers = accounts[0].Name, accounts[0].Key, accounts[0].Secrets, accounts[1:]
 	}
 	if v := vars["DRY_RUN"]; v != "" {
 		on, err := strconv.ParseBool(v)
@@ -75,10 +77,18 @@ func (e environment) missing(names ...string) error {
 	var errs []error
 	for _, n := range names {
 		switch {
-		case n == "STRIPE_API_KEY" && e.StripeKey == "":
-			errs = append(errs, errors.New("STRIPE_API_KEY is not set; create a restricted key with read access in Stripe's dashboard and set it"))
-		case n == "STRIPE_WEBHOOK_SECRET" && len(e.StripeSecrets) == 0:
-			errs = append(errs, errors.New("STRIPE_WEBHOOK_SECRET is not set; it is the signing secret (whsec_…) of the webhook endpoint"))
+		case n == stripeKeyVar:
+			for _, a := range e.accounts() {
+				if a.Key == "" {
+					errs = append(errs, fmt.Errorf("%s is not set; create a restricted key with read access in Stripe's dashboard and set it", a.keyVar()))
+				}
+			}
+		case n == stripeSecretVar:
+			for _, a := range e.accounts() {
+				if len(a.Secrets) == 0 {
+					errs = append(errs, fmt.Errorf("%s is not set; it is the signing secret (whsec_…) of the webhook endpoint", a.secretVar()))
+				}
+			}
 		case n == "INTERCOM_ACCESS_TOKEN" && e.IntercomToken == "" && !e.DryRun:
 			errs = append(errs, errors.New("INTERCOM_ACCESS_TOKEN is not set; set it, or DRY_RUN=true to send nothing"))
 		}
@@ -88,7 +98,3 @@ func (e environment) missing(names ...string) error {
 	}
 	return nil
 }
-
-// accountName is the one Stripe account there is for now: the {account} of
-// /webhooks/stripe/{account}.
-const accountName = "main"

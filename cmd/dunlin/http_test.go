@@ -103,3 +103,48 @@ func TestReadyz_notMigrated(t *testing.T) {
 		t.Errorf("/readyz\n got %d %q\nwant 503 that says to run dunlin migrate", status, answer)
 	}
 }
+
+// TestHandler_accounts: each account has its own path and its own secrets, and
+// what comes is stored under its name.
+func TestHandler_accounts(t *testing.T) {
+	t.Parallel()
+	db := connected(t, pgtest.URL(t))
+	p, err := wire(t.Context(), wiring{
+		Pool: db.Pool, Logger: slog.New(slog.DiscardHandler), Now: time.Now,
+		Env: environment{
+			StripePrimary: "eu", StripeKey: "sk_test_1", StripeBase: "http://127.0.0.1:1", StripeSecrets: []string{"whsec_eu"},
+			StripeOthers: []stripeAccount{{Name: "test", Key: "sk_test_2", Secrets: []string{"whsec_old", "whsec_new"}}, {Name: "keyless"}},
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const event = `{"id":"evt_1","object":"event","type":"customer.updated","created":1771230000,"api_version":"2023-10-16","livemode":false,"data":{"object":{"id":"cus_1","object":"customer"}}}`
+	tests := []struct {
+		name, account, secret string
+		status                int
+		stored                string // accounts of the events stored so far
+	}{
+		{"another account's secret", "eu", "whsec_new", 400, ""},
+		{"its own", "eu", "whsec_eu", 200, "eu"},
+		{"the same event of another account", "test", "whsec_new", 200, "eu test"},
+		{"while a secret is rolled", "test", "whsec_old", 200, "eu test"},
+		{"an account without a key", "keyless", "whsec_eu", 404, "eu test"},
+		{"main is no account here", "main", "whsec_eu", 404, "eu test"},
+	}
+	for _, tt := range tests { // in order: what is stored adds up
+		signed := webhook.GenerateTestSignedPayload(&webhook.UnsignedPayload{Payload: []byte(event), Secret: tt.secret, Timestamp: time.Now()})
+		status, answer := ask(t, p, "POST", "/webhooks/stripe/"+tt.account, event, signed.Header)
+		var stored string
+		err := db.QueryRow(t.Context(), `select coalesce(string_agg(name, ' ' order by name), '') from dunlin.stripe_events join dunlin.accounts using (account_id)`).Scan(&stored)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if status != tt.status || stored != tt.stored {
+			t.Errorf("%s\n got %d %q, stored for %q\nwant %d, stored for %q", tt.name, status, answer, stored, tt.status, tt.stored)
+		}
+	}
+	for _, s := range p.stripe {
+		s.Close()
+	}
+}

@@ -51,6 +51,7 @@ type cli struct {
 	Version versionCmd `cmd:"" help:"Print the version." group:"run"`
 
 	Sync     syncCmd     `cmd:"" help:"Read the Stripe account into the mirror." group:"data"`
+	Stripe   stripeCmd   `cmd:"" help:"Set Stripe up." group:"data"`
 	Tick     tickCmd     `cmd:"" help:"Evaluate all segments once, in the foreground." group:"data"`
 	Customer customerCmd `cmd:"" name:"customers" help:"Look at customers." group:"data"`
 	Intercom intercomCmd `cmd:"" help:"Set Intercom up." group:"data"`

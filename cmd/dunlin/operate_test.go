@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"maps"
+	"net/http"
 	"net/http/httptest"
 	"regexp"
 	"strings"
@@ -138,6 +140,19 @@ steps:
   - {name: call, at: 0 days, task: {title: "Call {{ customer.name }}", body: now, team: billing, due: 1 day}}
 `
 
+// onTime answers with the machine's clock in the Date header; a sandbox has a
+// clock of its own.
+func onTime(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		answer := httptest.NewRecorder()
+		h.ServeHTTP(answer, r)
+		maps.Copy(w.Header(), answer.Header())
+		w.Header().Set("Date", time.Now().UTC().Format(http.TimeFormat))
+		w.WriteHeader(answer.Code)
+		_, _ = w.Write(answer.Body.Bytes())
+	})
+}
+
 // TestWork: from the first sync to tasks, with commands alone. With DRY_RUN
 // everything is decided and nothing is sent; without, it is.
 func TestWork(t *testing.T) {
@@ -146,7 +161,7 @@ func TestWork(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stripe, intercom := httptest.NewServer(world.Stripe()), httptest.NewServer(world.Intercom())
+	stripe, intercom := httptest.NewServer(onTime(world.Stripe())), httptest.NewServer(world.Intercom())
 	t.Cleanup(stripe.Close)
 	t.Cleanup(intercom.Close)
 	environ, pool := on(t, "STRIPE_API_KEY="+sandbox.StripeKey, "STRIPE_WEBHOOK_SECRET="+sandbox.WebhookSecret, "STRIPE_API_BASE="+stripe.URL,
@@ -184,10 +199,14 @@ func TestWork(t *testing.T) {
 	}
 	customer := skipped[0]["customer"].(string)
 	shown := ok(t, environ, "", "customers", "show", customer)
-	for _, want := range []string{customer + " in account main", "everybody", "DRY_RUN: decided, not sent"} {
+	for _, want := range []string{customer + " in account main", "everybody", "DRY_RUN: decided, not sent", " invoice_created "} {
 		if !strings.Contains(shown, want) {
 			t.Errorf("customers show\n got %s\nwant %q", shown, want)
 		}
+	}
+	then := objects(t, ok(t, environ, "", "customers", "show", "--json", "--at", "2100-01-01T00:00:00Z", customer))
+	if attributes, _ := then[0]["attributes"].(map[string]any); attributes["stripe_id"] != customer || then[0]["at"] != "2100-01-01T00:00:00Z" {
+		t.Errorf("customers show --at\n got %v\nwant %s as of then", then, customer)
 	}
 	if o := objects(t, ok(t, environ, "", "tick", "--now", "2030-01-01T00:00:00Z", "--json")); o[0]["rolled_back"] != true {
 		t.Errorf("tick --now\n got %v\nwant it rolled back", o)
@@ -231,12 +250,15 @@ func TestWork(t *testing.T) {
 		t.Errorf("sync --full\n got %+v", p)
 	}
 
-	// A webhook has come, so doctor has nothing left to say.
+	// There is an endpoint and a webhook has come, so doctor has nothing left to say.
+	if secret := ok(t, environ, "", "stripe", "endpoint", "create", "--url", "https://dunlin.example.com"); !strings.HasPrefix(secret, "whsec_") {
+		t.Errorf("stripe endpoint create\n got %s\nwant the signing secret alone", secret)
+	}
 	execSQL(t, pool, `
 		insert into dunlin.stripe_events (account_id, customer, id, type, api_version, class, object_id, created, raw, received_at, state)
 		select account_id, '', 'evt_1', 'customer.updated', '', '', '', now(), '{}', now(), 'ignored' from dunlin.accounts`)
 	well := dunlin(t, environ, "", "doctor")
-	if well.status != exitDone || strings.Contains(well.out, "MEND") {
+	if well.status != exitDone || strings.Contains(well.out, "MEND") || strings.Contains(well.out, "WARN") {
 		t.Errorf("doctor of a healthy set-up\n got status %d\n%s%s\nwant 0", well.status, well.out, well.errs)
 	}
 }

@@ -16,7 +16,7 @@ import (
 func (p *product) handler() http.Handler {
 	mux := http.NewServeMux()
 	for _, s := range p.stripe {
-		mux.Handle("POST /webhooks/stripe/"+s.Name(), s.Handler())
+		mux.Handle("POST "+hookPath(s.Name()), s.Handler())
 	}
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", p.readyz)

@@ -95,22 +95,35 @@ func (p *product) listen(ctx context.Context) error {
 }
 
 // workOnce does what there is to do now and ends: for cron. Work that waits for
-// a later time stays for the next run.
+// a later time stays for the next run. An account that cannot be read does not
+// keep the others from being worked for, and is named in the error.
 func (p *product) workOnce(ctx context.Context) error {
+	var faults []error
 	for _, s := range p.stripe {
-		ready, err := s.Ready(ctx)
-		if err == nil && !ready {
-			p.Logger.Info("first sync", slog.String("account", s.Name()))
-			err = s.Backfill(ctx, nil)
+		if err := p.follow(ctx, s); err != nil {
+			faults = append(faults, fmt.Errorf("account %s: %w", s.Name(), err))
 		}
-		if err != nil && !errors.Is(err, stripesync.ErrRunning) {
-			return err
+		if ctx.Err() != nil {
+			return errors.Join(faults...)
 		}
 	}
 	if err := p.startJobs(ctx); err != nil {
-		return err
+		return errors.Join(append(faults, err)...)
 	}
-	return errors.Join(p.drain(ctx), p.stopJobs(ctx))
+	return errors.Join(append(faults, p.drain(ctx), p.stopJobs(ctx))...)
+}
+
+// follow reads from Stripe what an account lacks. What another process is already
+// reading is left to it.
+func (p *product) follow(ctx context.Context, s *stripesync.Sync) error {
+	_, err := follow(ctx, s, false, func(why string) error {
+		p.Logger.Info("sync", slog.String("account", s.Name()), slog.String("why", why))
+		return s.Backfill(ctx, nil)
+	})
+	if errors.Is(err, stripesync.ErrRunning) {
+		return nil
+	}
+	return err
 }
 
 // drain waits until the tables hold nothing that could be done now, asking for
@@ -118,6 +131,10 @@ func (p *product) workOnce(ctx context.Context) error {
 func (p *product) drain(ctx context.Context) error {
 	const patience = 5 * time.Minute // without progress
 	last, since := jobs.Pending{Events: -1}, time.Now()
+	var accounts []string
+	for _, s := range p.stripe {
+		accounts = append(accounts, s.Name())
+	}
 	for first := true; ; first = false {
 		now := p.Now()
 		if err := p.pokeAll(ctx); err != nil {
@@ -126,7 +143,7 @@ func (p *product) drain(ctx context.Context) error {
 		if err := sleep(ctx, 250*time.Millisecond); err != nil {
 			return err
 		}
-		pending, err := jobs.ReadPending(ctx, p.Pool, now)
+		pending, err := jobs.ReadPendingOf(ctx, p.Pool, now, accounts)
 		if err != nil {
 			return err
 		}

@@ -28,7 +28,8 @@ type wiring struct {
 	Env    environment
 
 	Deliverers                                int
-	TickGap, TickEvery, SweepEvery, PollEvery time.Duration
+	TickGap, TickEvery, SweepEvery, FeedEvery time.Duration
+	PollEvery                                 time.Duration
 	Failpoint                                 func(string)
 }
 
@@ -36,7 +37,7 @@ type wiring struct {
 type product struct {
 	wiring
 	poker     *jobs.Poker
-	stripe    []*stripesync.Sync // none without a Stripe key
+	stripe    []*stripesync.Sync // one for each account that has a key
 	ticker    *segments.Ticker
 	campaigns *campaigns.Store
 	intercom  *intercom.Client // nil without a token
@@ -71,7 +72,7 @@ func wire(ctx context.Context, w wiring) (*product, error) {
 	p.jobs, err = jobs.New(jobs.Config{
 		Pool: w.Pool, Logger: w.Logger, Now: w.Now, Stripe: p.stripe, Ticker: p.ticker, Campaigns: p.campaigns,
 		Intercom: p.intercom, Links: p.links, Deliverers: w.Deliverers,
-		TickGap: w.TickGap, TickEvery: w.TickEvery, SweepEvery: w.SweepEvery, PollEvery: w.PollEvery, Failpoint: w.Failpoint,
+		TickGap: w.TickGap, TickEvery: w.TickEvery, SweepEvery: w.SweepEvery, FeedEvery: w.FeedEvery, PollEvery: w.PollEvery, Failpoint: w.Failpoint,
 	})
 	if err != nil {
 		return nil, err
@@ -79,20 +80,33 @@ func wire(ctx context.Context, w wiring) (*product, error) {
 	return p, nil
 }
 
+// wireStripe wires every account that has a key, the primary one first.
 func (p *product) wireStripe(ctx context.Context) error {
-	if p.Env.StripeKey == "" {
-		return nil
+	for _, a := range p.Env.accounts() {
+		if a.Key == "" {
+			continue
+		}
+		s, err := stripesync.New(ctx, stripesync.Config{
+			Pool: p.Pool, Account: a.Name, Key: a.Key, BaseURL: p.Env.StripeBase, Secrets: a.Secrets, KeyName: a.keyVar(), SecretName: a.secretVar(),
+			Now: p.Now, Logger: p.Logger,
+			PokeApply: func(ctx context.Context, tx pgx.Tx) error { return p.poker.Apply(ctx, tx, a.Name) },
+			PokeTick:  p.pokeTick,
+		})
+		if err != nil {
+			return err
+		}
+		p.stripe = append(p.stripe, s)
 	}
-	s, err := stripesync.New(ctx, stripesync.Config{
-		Pool: p.Pool, Account: accountName, Key: p.Env.StripeKey, BaseURL: p.Env.StripeBase, Secrets: p.Env.StripeSecrets,
-		Now: p.Now, Logger: p.Logger,
-		PokeApply: func(ctx context.Context, tx pgx.Tx) error { return p.poker.Apply(ctx, tx, accountName) },
-		PokeTick:  p.pokeTick,
-	})
-	if err != nil {
-		return err
+	return nil
+}
+
+// stripeOf is the wired account of a name, nil when it has no key.
+func (p *product) stripeOf(account string) *stripesync.Sync {
+	for _, s := range p.stripe {
+		if s.Name() == account {
+			return s
+		}
 	}
-	p.stripe = append(p.stripe, s)
 	return nil
 }
 

@@ -42,7 +42,7 @@ var rooms = []room{
 		"decides and records; calling Intercom and queueing are for jobs, so that decisions are testable"},
 	{"intercom", []string{pgxModule},
 		"a client knows its vendor and nothing of the product"},
-	{"stripesync", []string{pgxModule, "customers", "workspace", stripeModule},
+	{"stripesync", []string{pgxModule, "customers", "workspace", stripeModule, "golang.org/x/time"},
 		"mirrors Stripe and re-projects customers; what follows from it is a function in its Config"},
 	{"migrations", []string{pgxModule, "github.com/pressly/goose/v3", riverModule + "/rivermigrate", riverModule + "/riverdriver"},
 		"tables exist before any package that uses them"},

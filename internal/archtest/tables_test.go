@@ -18,21 +18,23 @@ func TestMain(m *testing.M) { pgtest.Main(m) }
 // a key that leads with account and customer, so that they can be partitioned or
 // distributed by it.
 var exemptTables = map[string]string{
-	"accounts":          "a handful: connected Stripe accounts",
-	"sync_runs":         "one for each backfill",
-	"sync_progress":     "one for each class of object in a backfill",
-	"stripe_products":   "the merchant's catalog, not their customers",
-	"stripe_prices":     "the merchant's catalog, not their customers",
-	"segments":          "definitions",
-	"segment_versions":  "definitions",
-	"generations":       "a few for each segment: lists of members, swept when replaced",
-	"ticks":             "grows with time, one for each evaluation",
-	"workspace":         "versions of the settings",
-	"stops":             "one for each time somebody pulled the cord",
-	"campaigns":         "definitions",
-	"campaign_versions": "definitions",
-	"intercom_objects":  "names of things at Intercom that were set up once",
-	"schema_migrations": "goose's: one for each migration",
+	"accounts":           "a handful: connected Stripe accounts",
+	"sync_runs":          "one for each backfill",
+	"sync_progress":      "one for each class of object in a backfill",
+	"stripe_products":    "the merchant's catalog, not their customers",
+	"stripe_prices":      "the merchant's catalog, not their customers",
+	"stripe_reads":       "one for each account and month",
+	"stripe_comparisons": "one for each class and night",
+	"segments":           "definitions",
+	"segment_versions":   "definitions",
+	"generations":        "a few for each segment: lists of members, swept when replaced",
+	"ticks":              "grows with time, one for each evaluation",
+	"workspace":          "versions of the settings",
+	"stops":              "one for each time somebody pulled the cord",
+	"campaigns":          "definitions",
+	"campaign_versions":  "definitions",
+	"intercom_objects":   "names of things at Intercom that were set up once",
+	"schema_migrations":  "goose's: one for each migration",
 }
 
 // customerTables are those in which the object's id is the customer.
