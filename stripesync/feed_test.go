@@ -144,8 +144,22 @@ func TestCatchUp_gap(t *testing.T) {
 	if ready, err := w.Ready(t.Context()); err != nil || !ready {
 		t.Errorf("Ready\n got %v %v\nwant true: the lists stay as they are", ready, err)
 	}
+	behind := func() bool {
+		t.Helper()
+		waits, err := Unapplied(t.Context(), w.pool, w.account, "cus_1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return waits
+	}
+	if !behind() {
+		t.Error("nobody waits for what is lost (no-stale-contact)")
+	}
 	if err := w.Backfill(t.Context(), nil); err != nil {
 		t.Fatal(err)
+	}
+	if behind() {
+		t.Error("somebody waits although the lists were read again")
 	}
 	w.want(customer("cus_1"), anaMaria, false)
 	if !w.mirror(customer("cus_gone")).deleted {

@@ -195,16 +195,19 @@ func (s *Sync) Ready(ctx context.Context) (bool, error) {
 
 // Unapplied reports whether what is known of this customer is behind the mirror,
 // or the mirror behind what Stripe has told: an event that may change the customer
-// is stored and not applied, or the account's customers are being projected again,
-// so that invoices and charges may be missing (honest-mirror). Events that name no
-// customer (disputes, refunds) do not count.
+// is stored and not applied, the account's customers are being projected again, so
+// that invoices and charges may be missing, or events are lost for good and the
+// lists have not been read again yet (honest-mirror). Events that name no customer
+// (disputes, refunds) do not count.
 func Unapplied(ctx context.Context, q customers.Querier, account int, stripeID string) (bool, error) {
 	var waits bool
 	err := q.QueryRow(ctx, `
 		select exists (
 			select from dunlin.stripe_events
 			where account_id = $1 and customer = $2 and state = 'stored' and class <> '')
-		or exists (select from dunlin.accounts where account_id = $1 and ready_at is null and mirrored_at is not null)`,
+		or exists (
+			select from dunlin.accounts
+			where account_id = $1 and (ready_at is null and mirrored_at is not null or resync is not null))`,
 		account, stripeID).Scan(&waits)
 	if err != nil {
 		return false, fmt.Errorf("look for unapplied events of customer %q: %w", stripeID, err)
