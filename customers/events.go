@@ -138,11 +138,24 @@ func (k elementKey) remembered() bool {
 	return k.collection == eventsPlace() && strings.HasPrefix(k.id, cardUpdated+":")
 }
 
+// hadCard tells that a card was detached, perhaps before the next one was chosen.
+func (s *sources) hadCard() bool {
+	for _, m := range s.methods {
+		if m.detached && m.asCard() != nil {
+			return true
+		}
+	}
+	return false
+}
+
 // updatedCard is the event of a customer whose card, or whose card's expiry, is
 // another than it was; nil when it is none, or there was no card.
 func (s *sources) updatedCard(was, is Picture) *event {
 	before, after := was.Value("card_expires_at"), is.Value("card_expires_at")
-	if was.CardID == "" || is.CardID == "" || was.CardID == is.CardID && (before == nil || after == nil || same(before, after)) {
+	switch {
+	case is.CardID == "",
+		was.CardID == "" && !s.hadCard(),
+		was.CardID == is.CardID && (before == nil || after == nil || same(before, after)):
 		return nil
 	}
 	state := is.CardID

@@ -133,3 +133,24 @@ func TestEvents_cardUpdated(t *testing.T) {
 	step("back", method(2027), "card_updated:pm_1 2027-05-31", "card_updated:pm_1 2030-05-31")
 	step("and forth", method(2030), "card_updated:pm_1 2027-05-31", "card_updated:pm_1 2030-05-31")
 }
+
+// The old card may go before the new one is there.
+func TestEvents_cardDetachedFirst(t *testing.T) {
+	t.Parallel()
+	pool, account := newAccount(t)
+	step := func(chosen string, methods []string, want ...string) {
+		t.Helper()
+		storeMirror(t, pool, account, "cus_1", mirror{customer: fmt.Sprintf(`{"id":"cus_1","invoice_settings":{"default_payment_method":%s}}`, chosen), methods: methods})
+		projectAll(t, pool, account, "cus_1")
+		var got []string
+		for _, e := range loadWhole(t, pool, account, "cus_1").Elements("events") {
+			got = append(got, e.Value("id").(string))
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("with %s chosen\n got %q\nwant %q", chosen, got, want)
+		}
+	}
+	step(`"pm_1"`, []string{cardPM("pm_1", "")})
+	step(`null`, []string{"deleted:" + cardPM("pm_1", "")})
+	step(`"pm_2"`, []string{"deleted:" + cardPM("pm_1", ""), walletPM("pm_2")}, "card_updated:pm_2 2028-02-29")
+}

@@ -85,21 +85,24 @@ func undo(was, is Picture) (map[string]json.RawMessage, error) {
 // got since is as it is now.
 func LoadAt(ctx context.Context, q Querier, ref Ref, at time.Time) (Picture, error) {
 	p := Picture{Ref: ref, values: make([]any, len(catalog))}
-	var since time.Time
+	var later bool
+	var since *time.Time
 	var undone []map[string]json.RawMessage
 	c := newCells([]any{&p.Customer, &p.StripeID, &p.CardID, &p.State}, catalogAttributes)
 	// One statement, so that the picture and its changes are of one instant.
 	err := q.QueryRow(ctx, `
-		select `+columns+`, c.known_since, coalesce((
+		select `+columns+`, c.known_since > $3, case when isfinite(c.known_since) then c.known_since end, coalesce((
 			select jsonb_agg(h.was order by h.history_id desc) from dunlin.customer_history h
 			where h.account_id = c.account_id and h.customer_id = c.customer_id and h.changed_at > $3), '[]')
 		from dunlin.customers c
-		where c.account_id = $1 and c.customer_id = $2`, ref.Account, ref.Customer, at).Scan(append(c.targets, &since, &undone)...)
+		where c.account_id = $1 and c.customer_id = $2`, ref.Account, ref.Customer, at).Scan(append(c.targets, &later, &since, &undone)...)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
 		err = ErrNotFound
-	case err == nil && since.After(at):
+	case err == nil && later && since != nil:
 		err = fmt.Errorf("%w: it is known since %s", ErrBefore, since.UTC().Format(time.RFC3339))
+	case err == nil && later:
+		err = ErrBefore // it has not been projected since changes are kept
 	case err == nil:
 		err = c.values(p.values)
 	}

@@ -79,14 +79,21 @@ func (m mirror) picture(t testing.TB) Picture {
 	return s.picture(m.shelf(t))
 }
 
-// elements derives those of a collection, as rules read them.
-func (m mirror) elements(t testing.TB, name string) (elements []Element) {
+// sources decodes and resolves, and fails the test on a fault.
+func (m mirror) sources(t testing.TB) *sources {
 	t.Helper()
 	s, faults := decode(m.record())
 	if len(faults) > 0 {
 		t.Fatalf("faults: %v", faults)
 	}
 	s.resolve(m.shelf(t))
+	return s
+}
+
+// elements derives those of a collection, as rules read them.
+func (m mirror) elements(t testing.TB, name string) (elements []Element) {
+	t.Helper()
+	s := m.sources(t)
 	c := &collections[collectionPlace[name]]
 	for at := range c.count(s) {
 		e := Element{of: c, values: make([]any, len(c.Fields))}

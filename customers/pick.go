@@ -1,21 +1,22 @@
 package customers
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"reflect"
 	"strings"
+
+	"github.com/dunlin/dunlin/internal/jsonpick"
 )
 
 // unmarshal decodes a mirror row. Most of a Stripe object is nothing to us, and
-// encoding/json would read all of it twice; what is left after [pick] is a
-// tenth of an invoice.
+// encoding/json would read all of it twice; what is left after [jsonpick.Pick]
+// is a tenth of an invoice.
 func unmarshal[T any](r row, fields wanted, into *T) error {
 	if r.picked {
 		return json.Unmarshal(r.raw, into)
 	}
-	picked, ok := pick(r.raw, fields)
+	picked, ok := jsonpick.Pick(r.raw, fields)
 	if ok {
 		return json.Unmarshal(picked, into)
 	}
@@ -25,9 +26,8 @@ func unmarshal[T any](r row, fields wanted, into *T) error {
 	return errors.New("null is no object")
 }
 
-// wanted are the members to keep of an object; of one that maps to others, only
-// those. A member that maps to nil is kept whole.
-type wanted map[string]wanted
+// wanted are the members to keep of an object.
+type wanted = jsonpick.Members
 
 // What each class has that we read.
 var (
@@ -58,125 +58,4 @@ func fieldsOf(t reflect.Type) wanted {
 		}
 	}
 	return fields
-}
-
-// pick copies the wanted members of a JSON object. It trusts that the text is
-// valid, as Postgres' json is, and judges only what it copies by decoding it
-// later; of a text that is no object, or ends early, it makes nothing.
-func pick(raw []byte, want wanted) (object []byte, ok bool) {
-	return appendPicked(make([]byte, 0, 512), raw, want)
-}
-
-func appendPicked(object, raw []byte, want wanted) (_ []byte, ok bool) {
-	i := space(raw, 0)
-	if i >= len(raw) || raw[i] != '{' {
-		return object, false
-	}
-	object = append(object, '{')
-	first := len(object)
-	for i++; ; i++ {
-		i = space(raw, i)
-		if i < len(raw) && raw[i] == '}' {
-			break
-		}
-		key := i
-		if i >= len(raw) || raw[i] != '"' {
-			return nil, false
-		}
-		end := value(raw, i)
-		colon := space(raw, end)
-		if colon >= len(raw) || raw[colon] != ':' {
-			return nil, false
-		}
-		from := space(raw, colon+1)
-		i = value(raw, from)
-		if i == from || i >= len(raw) {
-			return nil, false
-		}
-		if inside, ok := want[string(raw[key+1:end-1])]; ok {
-			if len(object) > first {
-				object = append(object, ',')
-			}
-			object = append(append(object, raw[key:end]...), ':')
-			object = appendMember(object, raw[from:i], inside)
-		}
-		i = space(raw, i)
-		if i < len(raw) && raw[i] == '}' {
-			break
-		}
-		if i >= len(raw) || raw[i] != ',' {
-			return nil, false
-		}
-	}
-	return append(object, '}'), true
-}
-
-// appendMember copies a value whole, unless it is an object of which only some
-// members are wanted.
-func appendMember(object, raw []byte, want wanted) []byte {
-	if want != nil && raw[0] == '{' {
-		if picked, ok := appendPicked(object, raw, want); ok {
-			return picked
-		}
-	}
-	return append(object, raw...)
-}
-
-func space(raw []byte, i int) int {
-	for i < len(raw) && (raw[i] == ' ' || raw[i] == '\n' || raw[i] == '\t' || raw[i] == '\r') {
-		i++
-	}
-	return i
-}
-
-// value returns the end of the JSON value that begins at i, or i when there is
-// none, or the length of raw when it ends early.
-func value(raw []byte, i int) int {
-	if i >= len(raw) {
-		return i
-	}
-	switch raw[i] {
-	case '"':
-		return quoted(raw, i)
-	case '{', '[':
-		for depth := 0; i < len(raw); {
-			switch raw[i] {
-			case '"':
-				i = quoted(raw, i)
-				continue
-			case '{', '[':
-				depth++
-			case '}', ']':
-				depth--
-			}
-			i++
-			if depth == 0 {
-				return i
-			}
-		}
-		return i
-	}
-	for i < len(raw) && raw[i] > ' ' && raw[i] != ',' && raw[i] != '}' && raw[i] != ']' {
-		i++
-	}
-	return i
-}
-
-// quoted returns the end of the JSON text that begins at i.
-func quoted(raw []byte, i int) int {
-	for i++; i < len(raw); i++ {
-		at := bytes.IndexByte(raw[i:], '"')
-		if at < 0 {
-			return len(raw)
-		}
-		i += at
-		escapes := 0
-		for raw[i-1-escapes] == '\\' {
-			escapes++
-		}
-		if escapes%2 == 0 {
-			return i + 1
-		}
-	}
-	return len(raw)
 }

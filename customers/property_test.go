@@ -298,7 +298,7 @@ func wantNews(t testing.TB, before, after mirror) []string {
 				changed[f.Name] = changed[f.Name] || !same(old.values[i], e.values[i])
 			}
 		}
-		if c.Name == "events" && (&sources{}).updatedCard(before.picture(t), after.picture(t)) != nil {
+		if c.Name == "events" && after.sources(t).updatedCard(before.picture(t), after.picture(t)) != nil {
 			moved = true
 		}
 		if moved || len(was) > 0 {

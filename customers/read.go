@@ -11,6 +11,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/dunlin/dunlin/internal/jsonpick"
 )
 
 // A projection is what is known of a customer from the last time.
@@ -102,12 +104,12 @@ func readRecords(ctx context.Context, tx pgx.Tx, account int, ids []string) ([]r
 // A slab is memory for what is picked of many rows, taken in large pieces.
 type slab struct{ free []byte }
 
-// pick is [pick], or a copy of all of raw where it makes nothing.
+// pick is [jsonpick.Pick], or a copy of all of raw where it makes nothing.
 func (s *slab) pick(raw []byte, fields wanted) (picked []byte, ok bool) {
 	if cap(s.free) < len(raw) {
 		s.free = make([]byte, 0, max(64<<10, len(raw)))
 	}
-	picked, ok = appendPicked(s.free, raw, fields)
+	picked, ok = jsonpick.Append(s.free, raw, fields)
 	if !ok {
 		picked = append(s.free, raw...)
 	}

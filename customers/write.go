@@ -39,7 +39,7 @@ var updateSQL = func() string {
 	}
 	return `
 		update dunlin.customers c
-		set projected_at = $2` + set.String() + `
+		set projected_at = $2, known_since = least(c.known_since, $2)` + set.String() + `
 		from json_populate_recordset(null::dunlin.customers, $3) r
 		where c.account_id = $1 and c.customer_id = r.customer_id`
 }()

@@ -7,6 +7,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/riverqueue/river"
+
+	"github.com/dunlin/dunlin/stripesync"
 )
 
 // CatchUpArgs pokes for a look at Stripe's list of events of one account.
@@ -43,6 +45,9 @@ func (w *catchUpWorker) Work(ctx context.Context, job *river.Job[CatchUpArgs]) e
 		return err
 	}
 	if feed.Resync == "" {
+		if w.Now().Sub(feed.Until) < stripesync.CatchUpAtMost {
+			return nil
+		}
 		use, err := s.Reads(ctx)
 		if err != nil || w.Now().Sub(feed.Until) < use.CatchUpEvery() {
 			return err

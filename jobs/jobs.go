@@ -107,7 +107,7 @@ func New(c Config) (*river.Client[pgx.Tx], error) {
 			queueTick:    {MaxWorkers: 1, FetchCooldown: 10 * time.Millisecond, FetchPollInterval: poll},
 			queueDeliver: {MaxWorkers: deliverers, FetchCooldown: 10 * time.Millisecond, FetchPollInterval: poll},
 			queueSync:    {MaxWorkers: max(len(c.Stripe), 1), FetchCooldown: 10 * time.Millisecond, FetchPollInterval: poll},
-			queueFeed:    {MaxWorkers: 2, FetchCooldown: 10 * time.Millisecond, FetchPollInterval: poll},
+			queueFeed:    {MaxWorkers: 1 + len(c.Stripe), FetchCooldown: 10 * time.Millisecond, FetchPollInterval: poll},
 		},
 		PeriodicJobs: c.periodic(),
 		ErrorHandler: errorHandler{c.Logger},

@@ -58,9 +58,10 @@ create table dunlin.customer_history (
     primary key (account_id, customer_id, history_id)
 );
 
--- Since when changes are kept of a customer.
+-- Since when changes are kept of a customer: of those from before, since they are
+-- projected again.
 alter table dunlin.customers add column known_since timestamptz not null default clock_timestamp(); -- business time
-update dunlin.customers set known_since = projected_at;
+update dunlin.customers set known_since = 'infinity';
 
 -- The view of 0009, and one column more.
 create or replace view dunlin.customer_attributes as

@@ -79,10 +79,11 @@ func (s *Sync) leaseFrom(ctx context.Context, after string) (events []event, err
 
 // Advisory locks of two numbers, the second being the account.
 const (
-	leaseSpace  = 0x64756e4c // "dunL": leasing events
-	sharedSpace = 0x64756e50 // "dunP": writing products and prices
-	syncSpace   = 0x64756e53 // "dunS": reading the lists
-	feedSpace   = 0x64756e46 // "dunF": reading the list of events
+	leaseSpace   = 0x64756e4c // "dunL": leasing events
+	sharedSpace  = 0x64756e50 // "dunP": writing products and prices
+	syncSpace    = 0x64756e53 // "dunS": reading the lists
+	feedSpace    = 0x64756e46 // "dunF": reading the list of events
+	compareSpace = 0x64756e56 // "dunV": comparing with Stripe
 )
 
 func (s *Sync) lock(ctx context.Context, tx pgx.Tx, space int32) error {

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/dunlin/dunlin/customers"
 )
@@ -83,8 +82,10 @@ func (s *Sync) waitSession(ctx context.Context, space int32) (unlock func(), err
 	return s.session(ctx, space, `select pg_advisory_lock($1, $2) is not null`)
 }
 
+// session holds the lock on a connection of its own: one of the pool's would be
+// gone for hours, and with as many accounts as connections all would wait for ever.
 func (s *Sync) session(ctx context.Context, space int32, lock string) (unlock func(), err error) {
-	conn, err := s.pool.Acquire(ctx)
+	conn, err := pgx.ConnectConfig(ctx, s.pool.Config().ConnConfig)
 	if err != nil {
 		return nil, err
 	}
@@ -94,20 +95,19 @@ func (s *Sync) session(ctx context.Context, space int32, lock string) (unlock fu
 		err = ErrRunning
 	}
 	if err != nil {
-		conn.Release()
+		s.endSession(ctx, conn)
 		return nil, err
 	}
-	return func() { s.unlockSession(ctx, conn, space) }, nil
+	return func() { s.endSession(ctx, conn) }, nil
 }
 
-func (s *Sync) unlockSession(ctx context.Context, conn *pgxpool.Conn, space int32) {
+// endSession gives locks back before the connection goes: Postgres may be some
+// time in noticing that.
+func (s *Sync) endSession(ctx context.Context, conn *pgx.Conn) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
 	defer cancel()
-	if _, err := conn.Exec(ctx, `select pg_advisory_unlock($1, $2)`, space, int32(s.account)); err != nil {
-		_ = conn.Hijack().Close(ctx) // the lock goes with its session
-		return
-	}
-	conn.Release()
+	_, _ = conn.Exec(ctx, `select pg_advisory_unlock_all()`) // should it fail, they go with the connection
+	_ = conn.Close(ctx)
 }
 
 // A run is one backfill, perhaps taken up again.
@@ -213,10 +213,12 @@ func (s *Sync) finish(ctx context.Context, run run, at Progress, report func(Pro
 		}
 		// The list of events has the rest: the first time from the run's start on, and
 		// later no event that Stripe still has is left out. Lists do not show everything.
+		// Never from later than the run's start: a run that took longer than Stripe
+		// keeps its events leaves a gap, which catch-up then sees.
 		if run.whole {
 			if _, err := tx.Exec(ctx, `
 				update dunlin.accounts
-				set feed_until = case when feed_until is null then $2 else greatest(feed_until, $3::timestamptz) end, resync = null
+				set feed_until = case when feed_until is null then $2 else greatest(feed_until, least($2, $3::timestamptz)) end, resync = null
 				where account_id = $1`, s.account, run.started, now.Add(time.Hour-feedKeeps)); err != nil {
 				return err
 			}

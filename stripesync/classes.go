@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/dunlin/dunlin/internal/jsonpick"
 )
 
 // A class is a kind of mirrored object, named like its table.
@@ -74,10 +76,11 @@ func readHead(raw []byte) (head, error) {
 		Created  json.RawMessage `json:"created"`
 		Deleted  json.RawMessage `json:"deleted"`
 	}
-	if !isObject(raw) {
+	picked, ok := jsonpick.Pick(raw, headMembers)
+	if !ok {
 		return head{}, errors.New("it is no JSON object")
 	}
-	if err := json.Unmarshal(raw, &fields); err != nil {
+	if err := json.Unmarshal(picked, &fields); err != nil {
 		return head{}, err
 	}
 	customer := idOf(fields.Customer)
@@ -94,6 +97,10 @@ func readHead(raw []byte) (head, error) {
 		created:  secondOf(fields.Created),
 		deleted:  string(fields.Deleted) == "true",
 	}, nil
+}
+
+var headMembers = jsonpick.Members{
+	"id": nil, "object": nil, "customer": {"id": nil}, "charge": {"id": nil, "customer": nil}, "created": nil, "deleted": nil,
 }
 
 // idOf reads a reference: an id, or an expanded object with one. Anything else,

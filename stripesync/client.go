@@ -57,7 +57,7 @@ func newClient(key, keyName, baseURL string, base *http.Client, now func() time.
 
 // An answer is a body of Stripe's, and the instant it is true at.
 type answer struct {
-	raw  []byte
+	raw  []byte    // nil when Stripe refused
 	asOf time.Time // Stripe's clock, when the request was sent
 }
 
@@ -98,13 +98,12 @@ func (c *client) once(ctx context.Context, path string, query *form.Values) (ans
 	if x.status == http.StatusTooManyRequests {
 		c.pace.limited(path, x.limit)
 	}
+	got := answer{asOf: stripeInstant(sent, c.now(), x.date)}
 	if err != nil {
-		return answer{}, x.retryAfter, c.explain(path, x.status, err)
+		return got, x.retryAfter, c.explain(path, x.status, err)
 	}
-	return answer{
-		raw:  bytes.TrimSpace(body.LastResponse.RawJSON),
-		asOf: stripeInstant(sent, c.now(), x.date),
-	}, 0, nil
+	got.raw = bytes.TrimSpace(body.LastResponse.RawJSON)
+	return got, 0, nil
 }
 
 // stripeInstant puts the instant a request was sent into Stripe's clock, moving

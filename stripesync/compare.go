@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -35,11 +36,20 @@ type Comparison struct {
 // Compare catches up, and then compares the mirror with Stripe: every object made
 // in the last two days, and some of the older ones, picked at random. What
 // differs is repaired and logged: an event that Stripe never sent, or a bug
-// (honest-mirror).
+// (honest-mirror). A class that cannot be read does not keep the others from being
+// compared and noted. It finds nothing while another process compares the account.
 func (s *Sync) Compare(ctx context.Context) ([]Comparison, error) {
 	if ready, err := s.Ready(ctx); err != nil || !ready {
 		return nil, err
 	}
+	unlock, err := s.lockSession(ctx, compareSpace)
+	if errors.Is(err, ErrRunning) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("compare with Stripe: %w", err)
+	}
+	defer unlock()
 	if _, err := s.catchUpAfter(ctx); err != nil {
 		return nil, err
 	}
@@ -57,17 +67,22 @@ func (s *Sync) Compare(ctx context.Context) ([]Comparison, error) {
 	}
 	sample := min(max(int(use.Allowed/sampledPer), leastSampled), mostSampled)
 	var found []Comparison
+	var faults []error
 	for _, class := range classes {
 		c, err := s.compareClass(ctx, class, sample)
 		if err != nil {
-			return found, fmt.Errorf("compare %s with Stripe: %w", class, err)
+			faults = append(faults, fmt.Errorf("compare %s with Stripe: %w", class, err))
+			if ctx.Err() != nil {
+				break
+			}
+			continue
 		}
 		found = append(found, c)
 		if c.Differed > 0 {
 			s.logger.Error("the mirror differed from Stripe and is repaired", "account", s.name, "class", c.Class, "compared", c.Compared, "differed", c.Differed, "ids", c.IDs)
 		}
 	}
-	return found, s.recordComparisons(ctx, found)
+	return found, errors.Join(append(faults, s.recordComparisons(ctx, found))...)
 }
 
 func (s *Sync) recordComparisons(ctx context.Context, found []Comparison) error {
@@ -180,18 +195,21 @@ func (s *Sync) repair(ctx context.Context, c *Comparison, rows []row) error {
 		if err := customers.Lock(ctx, tx, s.account, touched); err != nil {
 			return err
 		}
-		if err := s.write(ctx, tx, wrong); err != nil {
+		if err := s.writeRead(ctx, tx, wrong); err != nil {
 			return err
 		}
 		return s.project(ctx, tx, touched)
 	})
+	if err == nil {
+		err = s.projectSubscribers(ctx, sharedIn(wrong))
+	}
 	if err != nil {
 		return fmt.Errorf("repair %d objects: %w", len(wrong), err)
 	}
 	return nil
 }
 
-// differing leaves out what the mirror has, or has something newer of.
+// differing leaves out what the mirror has, or has something of that may be newer.
 func (s *Sync) differing(ctx context.Context, rows []row) ([]row, error) {
 	var refs []ref
 	for _, r := range rows {
@@ -205,7 +223,7 @@ func (s *Sync) differing(ctx context.Context, rows []row) ([]row, error) {
 	for _, r := range rows {
 		h := have[r.ref]
 		same := h.found && h.deleted == r.deleted && (r.raw == nil || sameObject(r.class, h.raw, r.raw))
-		if !same && !h.asOf.After(r.asOf) {
+		if !same && (!r.asOf.Before(h.asOf.Add(margin)) || r.asOf.Equal(h.asOf)) {
 			wrong = append(wrong, r)
 		}
 	}

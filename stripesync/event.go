@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/dunlin/dunlin/internal/jsonpick"
 )
 
 // An event is one row of dunlin.stripe_events: what Stripe told us, and which
@@ -36,7 +38,8 @@ func readEvent(body []byte) (event, error) {
 	if !utf8.Valid(body) {
 		return event{}, errors.New("the body is not UTF-8")
 	}
-	if err := json.Unmarshal(body, &envelope); err != nil {
+	picked, ok := jsonpick.Pick(body, eventMembers)
+	if !ok || !json.Valid(body) || json.Unmarshal(picked, &envelope) != nil {
 		return event{}, errors.New("the body is not the JSON of a Stripe event")
 	}
 	e := event{ID: idOf(envelope.ID), Type: idOf(envelope.Type), APIVersion: idOf(envelope.APIVersion), Raw: body}
@@ -52,6 +55,15 @@ func readEvent(body []byte) (event, error) {
 	p := place(e.Type, envelope.Data)
 	e.Class, e.ObjectID, e.Customer = string(p.class), p.id, p.customer
 	return e, nil
+}
+
+// eventMembers are what is read of an event when it arrives.
+var eventMembers = jsonpick.Members{
+	"id": nil, "type": nil, "api_version": nil, "created": nil,
+	"data": {
+		"object":              {"id": nil, "customer": nil, "charge": nil},
+		"previous_attributes": {"customer": nil},
+	},
 }
 
 const maxCreated = 253402300799 // the last second of the year 9999

@@ -187,6 +187,9 @@ func newestEvent() *form.Values {
 	return query
 }
 
+// CatchUpAtMost is how often the list of events is asked for where reads abound.
+const CatchUpAtMost = 5 * time.Minute
+
 // CatchUpEvery is how often it is worth asking for the list of events: each time
 // is a read, of which an account with few charges has few (facts/stripe.md 2.7).
 func (u ReadUse) CatchUpEvery() time.Duration {
@@ -196,7 +199,7 @@ func (u ReadUse) CatchUpEvery() time.Duration {
 	case u.Allowed < 50_000:
 		return 15 * time.Minute
 	}
-	return 5 * time.Minute
+	return CatchUpAtMost
 }
 
 // A Feed is how far the mirror is known to follow Stripe.

@@ -94,11 +94,10 @@ func (s *Sync) fetch(ctx context.Context, f fetch) read {
 	if err := ctx.Err(); err != nil {
 		return read{err: err}
 	}
-	sent := s.now()
 	path, query := f.path()
 	got, err := s.stripe.get(ctx, path, query, 2)
 	if missing(err) {
-		return read{asOf: sent.Truncate(time.Microsecond).UTC()}
+		return read{asOf: got.asOf}
 	}
 	if err != nil {
 		return read{err: err}

@@ -63,7 +63,7 @@ func (s *Sync) replace(ctx context.Context, fetches []fetch) error {
 		if err := customers.Lock(ctx, tx, s.account, touched); err != nil {
 			return err
 		}
-		if err := s.write(ctx, tx, rows); err != nil {
+		if err := s.writeRead(ctx, tx, rows); err != nil {
 			return err
 		}
 		return s.project(ctx, tx, touched)

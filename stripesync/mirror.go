@@ -22,9 +22,23 @@ type row struct {
 }
 
 // write upserts rows, the newest as_of winning, and of equal ones the later
-// write. The caller holds the lock of the customers they belong to. Rows of one
-// object are reduced to the newest first.
+// write: they were decided about, against what the mirror has. The caller holds
+// the lock of the customers they belong to. Rows of one object are reduced to the
+// newest first.
 func (s *Sync) write(ctx context.Context, tx pgx.Tx, rows []row) error {
+	return s.writeNewer(ctx, tx, rows, 0)
+}
+
+// writeRead is write for what was read from Stripe whatever the mirror has. Within
+// the margin it may have been read before the change that the mirror knows of by
+// an event, so that the mirror's stays: of a change since then an event tells.
+func (s *Sync) writeRead(ctx context.Context, tx pgx.Tx, rows []row) error {
+	return s.writeNewer(ctx, tx, rows, margin)
+}
+
+// writeNewer upserts rows that are newer than the mirror's by so much or more, or
+// of the same instant.
+func (s *Sync) writeNewer(ctx context.Context, tx pgx.Tx, rows []row, by time.Duration) error {
 	rows = newestOf(rows)
 	batch := &pgx.Batch{}
 	for _, class := range classes {
@@ -38,8 +52,8 @@ func (s *Sync) write(ctx context.Context, tx pgx.Tx, rows []row) error {
 				whole = append(whole, r)
 			}
 		}
-		s.queueUpsert(batch, class, whole)
-		s.queueGone(batch, class, gone)
+		s.queueUpsert(batch, class, whole, by)
+		s.queueGone(batch, class, gone, by)
 	}
 	if batch.Len() == 0 {
 		return nil
@@ -73,7 +87,7 @@ func compareBool(a, b bool) int {
 	return 1
 }
 
-func (s *Sync) queueUpsert(batch *pgx.Batch, class class, rows []row) {
+func (s *Sync) queueUpsert(batch *pgx.Batch, class class, rows []row, by time.Duration) {
 	if len(rows) == 0 {
 		return
 	}
@@ -89,7 +103,7 @@ func (s *Sync) queueUpsert(batch *pgx.Batch, class class, rows []row) {
 		order by u.customer, u.id
 		on conflict (`+key+`) do update
 		set raw = excluded.raw, as_of = excluded.as_of, deleted = excluded.deleted
-		where excluded.as_of >= m.as_of`, s.rowArgs(rows))
+		where excluded.as_of >= m.as_of + @by::interval or excluded.as_of = m.as_of`, s.newerArgs(rows, by))
 	if class == chargeClass || class == invoiceClass {
 		// A guest's charge can be given a customer: its first row goes.
 		batch.Queue(`
@@ -100,7 +114,7 @@ func (s *Sync) queueUpsert(batch *pgx.Batch, class class, rows []row) {
 	}
 }
 
-func (s *Sync) queueGone(batch *pgx.Batch, class class, rows []row) {
+func (s *Sync) queueGone(batch *pgx.Batch, class class, rows []row, by time.Duration) {
 	if len(rows) == 0 {
 		return
 	}
@@ -112,7 +126,7 @@ func (s *Sync) queueGone(batch *pgx.Batch, class class, rows []row) {
 		update `+class.table()+` m set deleted = true, as_of = u.as_of
 		from unnest(@customers::text[], @ids::text[], @raws::text[], @as_ofs::timestamptz[], @deleted::boolean[])
 			as u (customer, id, raw, as_of, deleted)
-		where m.account_id = @account and `+same+` and u.as_of >= m.as_of`, s.rowArgs(rows))
+		where m.account_id = @account and `+same+` and (u.as_of >= m.as_of + @by::interval or u.as_of = m.as_of)`, s.newerArgs(rows, by))
 }
 
 func (s *Sync) rowArgs(rows []row) pgx.StrictNamedArgs {
@@ -125,6 +139,12 @@ func (s *Sync) rowArgs(rows []row) pgx.StrictNamedArgs {
 	return pgx.StrictNamedArgs{
 		"account": s.account, "customers": owners, "ids": ids, "raws": raws, "as_ofs": asOfs, "deleted": deleted,
 	}
+}
+
+func (s *Sync) newerArgs(rows []row, by time.Duration) pgx.StrictNamedArgs {
+	args := s.rowArgs(rows)
+	args["by"] = by
+	return args
 }
 
 // sender is what a pool and a transaction share.

@@ -245,6 +245,7 @@ func (r *reading) read(ctx context.Context, p *part) error {
 		if err := r.store(ctx, p, page); err != nil {
 			return err
 		}
+		r.recordSome(ctx)
 		if more && p.from.IsZero() && !p.reached.IsZero() && r.readers > 1 {
 			oldest, err := r.oldest(ctx, p)
 			if err != nil {
@@ -293,7 +294,7 @@ func (r *reading) store(ctx context.Context, p *part, page page) error {
 		handed = r.divide(p, page.oldest)
 	}
 	r.writes <- struct{}{}
-	err := r.storePage(ctx, r.run, p, page, handed)
+	err := r.storeOne(ctx, p, page, handed)
 	<-r.writes
 	if err != nil {
 		return err
@@ -322,6 +323,22 @@ func (r *reading) store(ctx context.Context, p *part, page page) error {
 	}
 	r.report(r.progress(p.name))
 	return nil
+}
+
+// storeOne writes a page. Customers whose own pages were projected before that of
+// a product that is another now are projected once more.
+func (r *reading) storeOne(ctx context.Context, p *part, page page, handed *part) error {
+	var others []row
+	if r.run.ready && p.class.shared() {
+		var err error
+		if others, err = r.differing(ctx, page.rows); err != nil {
+			return err
+		}
+	}
+	if err := r.storePage(ctx, r.run, p, page, handed); err != nil {
+		return err
+	}
+	return r.projectSubscribers(ctx, sharedIn(others))
 }
 
 // divide makes a part of the older half of what is left before the instant that
@@ -424,7 +441,7 @@ func (s *Sync) storePage(ctx context.Context, run run, p *part, page page, hande
 		if err := customers.Lock(ctx, tx, s.account, touched); err != nil {
 			return err
 		}
-		if err := s.write(ctx, tx, page.rows); err != nil {
+		if err := s.writeRead(ctx, tx, page.rows); err != nil {
 			return err
 		}
 		if !run.ready {

@@ -72,6 +72,18 @@ func (s *Sync) recordReads(ctx context.Context) {
 	}
 }
 
+// recordSome records reads when there are many to be recorded, so that a sync of
+// hours that is killed has counted nearly all of its own.
+func (s *Sync) recordSome(ctx context.Context) {
+	const many = 100
+	s.reads.mu.Lock()
+	n := s.counts.requests.Load() - s.reads.recorded
+	s.reads.mu.Unlock()
+	if n >= many {
+		s.recordReads(ctx)
+	}
+}
+
 // Reads is this month's use of the account's read allocation.
 func (s *Sync) Reads(ctx context.Context) (ReadUse, error) {
 	now := s.now()

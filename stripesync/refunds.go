@@ -2,6 +2,7 @@ package stripesync
 
 import (
 	"context"
+	"sync"
 
 	"github.com/stripe/stripe-go/v76"
 	"github.com/stripe/stripe-go/v76/form"
@@ -11,9 +12,12 @@ import (
 // ordinary refund, and its payload is the charge (facts/stripe.md 2.1).
 const refunded = "charge.refunded"
 
-// readRefunds adds the refunds of charges that were refunded. A charge whose
+// readRefunds adds the refunds of charges that were refunded, read side by side:
+// a merchant may refund many at once, and a batch has little time. A charge whose
 // refunds cannot be read now waits.
 func (s *Sync) readRefunds(ctx context.Context, subjects []*subject) {
+	places := make(chan struct{}, fetchers)
+	var workers sync.WaitGroup
 	for _, sub := range subjects {
 		told := false
 		for _, n := range sub.news {
@@ -22,13 +26,14 @@ func (s *Sync) readRefunds(ctx context.Context, subjects []*subject) {
 		if !told || sub.err != nil || sub.state == "ignored" {
 			continue
 		}
-		rows, err := s.refundsOf(ctx, sub.id)
-		if err != nil {
-			sub.err = err
-			continue
-		}
-		sub.rows = append(sub.rows, rows...)
+		places <- struct{}{}
+		workers.Go(func() {
+			defer func() { <-places }()
+			rows, err := s.refundsOf(ctx, sub.id)
+			sub.rows, sub.err = append(sub.rows, rows...), err
+		})
 	}
+	workers.Wait()
 }
 
 // refundsOf are the refunds of a charge; more than a page of them there are not.

@@ -217,6 +217,18 @@ func (s *Sync) settleShared(ctx context.Context, subjects []*subject) error {
 	for _, sub := range same {
 		ids = append(ids, sub.id)
 	}
+	if err := s.projectSubscribers(ctx, ids); err != nil {
+		return err
+	}
+	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error { return s.mark(ctx, tx, same) })
+}
+
+// projectSubscribers projects whoever subscribes to these products or prices,
+// chunk by chunk.
+func (s *Sync) projectSubscribers(ctx context.Context, ids []string) error {
+	if len(ids) == 0 {
+		return nil
+	}
 	subscribers, err := customers.SubscribersOf(ctx, s.pool, s.account, ids)
 	if err != nil {
 		return err
@@ -227,7 +239,17 @@ func (s *Sync) settleShared(ctx context.Context, subjects []*subject) error {
 			return err
 		}
 	}
-	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error { return s.mark(ctx, tx, same) })
+	return nil
+}
+
+// sharedIn are the ids of the products and prices among rows.
+func sharedIn(rows []row) (ids []string) {
+	for _, r := range rows {
+		if r.class.shared() {
+			ids = append(ids, r.id)
+		}
+	}
+	return ids
 }
 
 // mark settles the events of subjects. It and its like find unsettled events by

@@ -349,10 +349,14 @@ func (x *accountExam) lookAtComparison(ctx context.Context) error {
 		}
 	}
 	ago := age(x.Now().Sub(at))
-	if len(differed) > 0 {
+	switch {
+	case x.Now().Sub(at) > 2*24*time.Hour:
+		x.warn("is dunlin up or dunlin work running at night, and may the key read everything? The log says why a comparison fails",
+			"the last comparison with Stripe was %s ago", ago)
+	case len(differed) > 0:
 		x.warn("they are repaired; if it happens again, report it with the line of the log that names them",
 			"compared with Stripe %s ago: %s differed", ago, strings.Join(differed, ", "))
-	} else {
+	default:
 		x.ok("compared with Stripe %s ago: none of %s differed", ago, plural(compared, "object"))
 	}
 	return nil
