@@ -65,7 +65,7 @@ func monthly(amount rule.Decimal, r *recurring) (fraction, bool) {
 type flow struct {
 	net     []fraction // a month, in the subscription's currency, after forever coupons
 	total   fraction   // of net, for comparing
-	known   bool       // false when a licensed price cannot be told: net is then too low
+	known   bool       // false when a licensed price or a coupon cannot be told
 	metered bool       // usage comes on top
 }
 
@@ -73,8 +73,8 @@ type flow struct {
 // by quantity; metered and one-time prices and taxes left out; a coupon counts
 // only when it lasts forever. Item discounts come off first, then the
 // subscription's or, without one, the customer's. An amount off comes off once
-// per invoice. Coupons that Stripe names by id only are not known and not
-// taken off.
+// per invoice. What a coupon takes off that Stripe names by id only, as it does
+// when there are several, is not known, and so the whole is not.
 func (s *sources) flow(sub *subscription) flow {
 	type bill struct {
 		every recurring
@@ -96,6 +96,7 @@ func (s *sources) flow(sub *subscription) flow {
 			f.known = false
 			continue
 		}
+		f.known = f.known && !namedOnly(it.Discounts)
 		amount = takeOff(amount, it.Discounts, sub.Currency)
 		every := recurring{Interval: it.Price.Recurring.Interval, IntervalCount: max(it.Price.Recurring.IntervalCount, 1)}
 		at := slices.IndexFunc(bills, func(b bill) bool { return b.every == every })
@@ -106,6 +107,7 @@ func (s *sources) flow(sub *subscription) flow {
 	}
 
 	discounts := s.discounts(sub)
+	f.known = f.known && (sub.Discount != nil || !namedOnly(sub.Discounts))
 	slices.SortFunc(bills, func(a, b bill) int { // amounts off come off the most frequent bill
 		return cmp.Or(cmp.Compare(a.every.days(), b.every.days()), cmp.Compare(a.every.Interval, b.every.Interval))
 	})
@@ -136,6 +138,11 @@ func (s *sources) discounts(sub *subscription) []discount {
 		return nil
 	}
 	return []discount{*s.customer.Discount}
+}
+
+// namedOnly tells that some of the discounts are known by id and nothing else.
+func namedOnly(discounts []discount) bool {
+	return slices.ContainsFunc(discounts, func(d discount) bool { return d.Coupon == nil })
 }
 
 func onlyPercent(discounts []discount) []discount {
