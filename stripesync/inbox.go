@@ -159,6 +159,34 @@ func (s *Sync) insert(ctx context.Context, batch []event) (stored int64, err err
 		customers[i], ids[i], types[i], versions[i] = e.Customer, e.ID, e.Type, e.APIVersion
 		classes[i], objects[i], raws[i], created[i] = e.Class, e.ObjectID, string(e.Raw), e.Created
 	}
+	args := pgx.StrictNamedArgs{
+		"account": s.account, "now": s.now(), "customers": customers, "ids": ids, "types": types,
+		"versions": versions, "classes": classes, "objects": objects, "created": created, "raws": raws,
+	}
+	stored, err = s.insertAndPoke(ctx, args, s.pokeApply)
+	var unpoked *pokeError
+	if errors.As(err, &unpoked) && refusedByPostgres(err) {
+		// A poke that fails takes nothing back: whoever sweeps finds the events.
+		s.logger.Error("nobody was told of stored events", "account", s.name, "error", err)
+		stored, err = s.insertAndPoke(ctx, args, func(context.Context, pgx.Tx) error { return nil })
+	}
+	if err != nil {
+		return 0, fmt.Errorf("store events: %w", err)
+	}
+	s.counts.stored.Add(stored)
+	s.counts.duplicates.Add(int64(n) - stored)
+	return stored, nil
+}
+
+// A pokeError is about the poke, not about the events.
+type pokeError struct{ err error }
+
+func (e *pokeError) Error() string { return "ask for the events to be applied: " + e.err.Error() }
+func (e *pokeError) Unwrap() error { return e.err }
+
+// insertAndPoke stores events and asks for those that are new to be applied, in
+// one transaction.
+func (s *Sync) insertAndPoke(ctx context.Context, args pgx.StrictNamedArgs, poke func(context.Context, pgx.Tx) error) (stored int64, err error) {
 	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		tag, err := tx.Exec(ctx, `
 			insert into dunlin.stripe_events
@@ -168,36 +196,19 @@ func (s *Sync) insert(ctx context.Context, batch []event) (stored int64, err err
 				@classes::text[], @objects::text[], @created::timestamptz[], @raws::text[])
 				as u (customer, id, type, api_version, class, object_id, created, raw)
 			order by u.customer, u.id
-			on conflict (account_id, customer, id) do nothing`,
-			pgx.StrictNamedArgs{
-				"account": s.account, "now": s.now(), "customers": customers, "ids": ids, "types": types,
-				"versions": versions, "classes": classes, "objects": objects, "created": created, "raws": raws,
-			})
+			on conflict (account_id, customer, id) do nothing`, args)
 		if err != nil {
 			return err
 		}
 		if stored = tag.RowsAffected(); stored == 0 {
 			return nil
 		}
-		return s.poke(ctx, tx)
-	})
-	if err != nil {
-		return 0, fmt.Errorf("store events: %w", err)
-	}
-	s.counts.stored.Add(stored)
-	s.counts.duplicates.Add(int64(n) - stored)
-	return stored, nil
-}
-
-// poke asks for the events to be applied. A poke that fails takes nothing back:
-// the events are durable, and whoever sweeps finds them.
-func (s *Sync) poke(ctx context.Context, tx pgx.Tx) error {
-	err := pgx.BeginFunc(ctx, tx, func(tx pgx.Tx) error { return s.pokeApply(ctx, tx) })
-	if err != nil && refusedByPostgres(err) {
-		s.logger.Error("nobody was told of stored events", "account", s.name, "error", err)
+		if err := poke(ctx, tx); err != nil {
+			return &pokeError{err}
+		}
 		return nil
-	}
-	return err
+	})
+	return stored, err
 }
 
 // refusedByPostgres reports whether a server in working order said no: it was

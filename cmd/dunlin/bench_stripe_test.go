@@ -123,7 +123,8 @@ func (w *benchWorld) deliveries(source *source, n, from int) []delivery {
 func (w *benchWorld) webhooks(source *source) {
 	s, err := stripesync.New(w.Context(), stripesync.Config{
 		Pool: w.db.Pool, Account: accountName, Key: benchKey, BaseURL: source.URL, Secrets: []string{benchSecret},
-		PokeTick: func(context.Context, pgx.Tx) error { return nil },
+		PokeApply: func(ctx context.Context, tx pgx.Tx) error { return w.product.poker.Apply(ctx, tx, accountName) },
+		PokeTick:  w.product.pokeTick,
 	})
 	w.check(err)
 	defer s.Close()
