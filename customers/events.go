@@ -130,7 +130,7 @@ func (sub *subscription) events(add func(kind, object string, at int64, minor *i
 }
 
 // eventsPlace is the place of the events among the collections.
-var eventsPlace = func() int { return collectionPlace["events"] }
+func eventsPlace() int { return collectionPlace["events"] }
 
 // remembered tells an event that does not follow from the mirror, which holds
 // only the card as it is now: it stays when it is not derived again.

@@ -12,8 +12,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-
-	"github.com/dunlin/dunlin/customers"
 )
 
 const (
@@ -190,21 +188,8 @@ func (s *Sync) repair(ctx context.Context, c *Comparison, rows []row) error {
 			}
 		}
 	}
-	touched := owners(wrong)
-	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		if err := customers.Lock(ctx, tx, s.account, touched); err != nil {
-			return err
-		}
-		if err := s.writeRead(ctx, tx, wrong); err != nil {
-			return err
-		}
-		return s.project(ctx, tx, touched)
-	})
-	if err == nil {
-		err = s.projectSubscribers(ctx, sharedIn(wrong))
-	}
-	if err != nil {
-		return fmt.Errorf("repair %d objects: %w", len(wrong), err)
+	if err := s.storeRead(ctx, wrong); err != nil {
+		return fmt.Errorf("repair: %w", err)
 	}
 	return nil
 }

@@ -58,8 +58,14 @@ func (s *Sync) replace(ctx context.Context, fetches []fetch) error {
 	if err != nil {
 		return err
 	}
+	return s.storeRead(ctx, rows)
+}
+
+// storeRead writes what was read from Stripe whatever the mirror has, and projects
+// whom it is about: owners, and who subscribes to a product or price.
+func (s *Sync) storeRead(ctx context.Context, rows []row) error {
 	touched := owners(rows)
-	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		if err := customers.Lock(ctx, tx, s.account, touched); err != nil {
 			return err
 		}
@@ -68,6 +74,10 @@ func (s *Sync) replace(ctx context.Context, fetches []fetch) error {
 		}
 		return s.project(ctx, tx, touched)
 	})
+	if err != nil {
+		return fmt.Errorf("write %d objects: %w", len(rows), err)
+	}
+	return s.projectSubscribers(ctx, sharedIn(rows))
 }
 
 // reread reads objects that the mirror has. One that Stripe has no more is gone.

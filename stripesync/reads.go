@@ -57,11 +57,11 @@ func (s *Sync) recordReads(ctx context.Context) {
 		return
 	}
 	s.reads.recorded = count
-	if now := s.now(); now.Sub(s.reads.looked) < lookAgain {
+	now := s.now()
+	if now.Sub(s.reads.looked) < lookAgain {
 		return
-	} else {
-		s.reads.looked = now
 	}
+	s.reads.looked = now
 	use, err := s.Reads(ctx)
 	if err != nil {
 		s.logger.Warn("reads not compared with what Stripe allows", "account", s.name, "error", err)

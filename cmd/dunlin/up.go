@@ -26,6 +26,7 @@ func (upCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	return a.withProduct(ctx, func(p *product) error {
+		p.hear(ctx)
 		if err := p.startJobs(ctx); err != nil {
 			return err
 		}
@@ -62,6 +63,7 @@ func (c workCmd) Run(ctx context.Context, a *app) error {
 		if c.Once {
 			return p.workOnce(ctx)
 		}
+		p.hear(ctx)
 		if err := p.startJobs(ctx); err != nil {
 			return err
 		}
@@ -83,6 +85,23 @@ func (a *app) withProduct(ctx context.Context, f func(*product) error) error {
 		}
 		return f(p)
 	})
+}
+
+// hearFor is how long a start waits for what Stripe has told meanwhile.
+const hearFor = time.Minute
+
+// hear stores what happened at Stripe while nobody listened, before anybody is
+// written to: claims wait for events that are stored and not applied
+// (no-stale-contact). When Stripe is out of reach the work begins all the same,
+// and catches up later.
+func (p *product) hear(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, hearFor)
+	defer cancel()
+	for _, s := range p.stripe {
+		if _, err := s.CatchUp(ctx); err != nil {
+			p.Logger.Warn("what happened at Stripe meanwhile is not known yet", slog.String("account", s.Name()), slog.Any("error", err))
+		}
+	}
 }
 
 func (p *product) listen(ctx context.Context) error {

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -78,5 +79,27 @@ func TestWorkOnce_gap(t *testing.T) {
 	p := dunlin(t, environ, "", "work", "--once")
 	if p.status != exitDone || count(t, pool, `select count(*) from dunlin.customers where stripe_id = 'cus_1'`) != 1 {
 		t.Errorf("work --once\n got status %d: %s\nwant 0, and the lists read again", p.status, p.errs)
+	}
+}
+
+// TestHear: before jobs start, what happened meanwhile is stored, so that claims
+// wait for it (no-stale-contact).
+func TestHear(t *testing.T) {
+	t.Parallel()
+	stripe := newStubbornStripe(t, time.Now)
+	environ, pool := on(t, "STRIPE_API_BASE="+stripe.URL, "DRY_RUN=true", "STRIPE_API_KEY=sk_test_1")
+	ok(t, environ, "", "work", "--once")
+	env, err := readEnvironment(environ)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := wire(t.Context(), wiring{Pool: pool, Logger: slog.New(slog.DiscardHandler), Now: time.Now, Env: env})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stripe.answer("sk_test_1", "GET /v1/events", stripeList(t, stripeEvent("evt_1", "cus_1", 90*time.Second)))
+	p.hear(t.Context())
+	if n := count(t, pool, `select count(*) from dunlin.stripe_events where id = 'evt_1' and state = 'stored'`); n != 1 {
+		t.Errorf("stored\n got %d\nwant 1", n)
 	}
 }
