@@ -163,12 +163,16 @@ func (s *Sync) insert(ctx context.Context, batch []event) (stored int64, err err
 		"account": s.account, "now": s.now(), "customers": customers, "ids": ids, "types": types,
 		"versions": versions, "classes": classes, "objects": objects, "created": created, "raws": raws,
 	}
-	stored, err = s.insertAndPoke(ctx, args, s.pokeApply)
+	if s.poker.first() {
+		stored, err = s.insertAndPoke(ctx, args)
+	} else {
+		stored, err = s.insertAlone(ctx, args)
+	}
 	var unpoked *pokeError
 	if errors.As(err, &unpoked) && refusedByPostgres(err) {
 		// A poke that fails takes nothing back: whoever sweeps finds the events.
 		s.logger.Error("nobody was told of stored events", "account", s.name, "error", err)
-		stored, err = s.insertAndPoke(ctx, args, func(context.Context, pgx.Tx) error { return nil })
+		stored, err = s.insertAlone(ctx, args)
 	}
 	if err != nil {
 		return 0, fmt.Errorf("store events: %w", err)
@@ -186,29 +190,44 @@ func (e *pokeError) Unwrap() error { return e.err }
 
 // insertAndPoke stores events and asks for those that are new to be applied, in
 // one transaction.
-func (s *Sync) insertAndPoke(ctx context.Context, args pgx.StrictNamedArgs, poke func(context.Context, pgx.Tx) error) (stored int64, err error) {
+func (s *Sync) insertAndPoke(ctx context.Context, args pgx.StrictNamedArgs) (stored int64, err error) {
 	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		tag, err := tx.Exec(ctx, `
-			insert into dunlin.stripe_events
-				(account_id, customer, id, type, api_version, class, object_id, created, raw, received_at)
-			select @account, u.customer, u.id, u.type, u.api_version, u.class, u.object_id, u.created, u.raw::json, @now
-			from unnest(@customers::text[], @ids::text[], @types::text[], @versions::text[],
-				@classes::text[], @objects::text[], @created::timestamptz[], @raws::text[])
-				as u (customer, id, type, api_version, class, object_id, created, raw)
-			order by u.customer, u.id
-			on conflict (account_id, customer, id) do nothing`, args)
-		if err != nil {
+		if stored, err = insertEvents(ctx, tx, args); err != nil || stored == 0 {
 			return err
 		}
-		if stored = tag.RowsAffected(); stored == 0 {
-			return nil
-		}
-		if err := poke(ctx, tx); err != nil {
+		if err := s.pokeApply(ctx, tx); err != nil {
 			return &pokeError{err}
 		}
 		return nil
 	})
 	return stored, err
+}
+
+// insertAlone stores events for whom somebody else asks, soon after.
+func (s *Sync) insertAlone(ctx context.Context, args pgx.StrictNamedArgs) (stored int64, err error) {
+	if stored, err = insertEvents(ctx, s.pool, args); err == nil && stored > 0 {
+		s.poker.stored()
+	}
+	return stored, err
+}
+
+// An execer is a pool, whose statements commit by themselves, or a transaction.
+type execer interface {
+	Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
+}
+
+// insertEvents returns how many of the events were not stored before.
+func insertEvents(ctx context.Context, in execer, args pgx.StrictNamedArgs) (stored int64, err error) {
+	tag, err := in.Exec(ctx, `
+		insert into dunlin.stripe_events
+			(account_id, customer, id, type, api_version, class, object_id, created, raw, received_at)
+		select @account, u.customer, u.id, u.type, u.api_version, u.class, u.object_id, u.created, u.raw::json, @now
+		from unnest(@customers::text[], @ids::text[], @types::text[], @versions::text[],
+			@classes::text[], @objects::text[], @created::timestamptz[], @raws::text[])
+			as u (customer, id, type, api_version, class, object_id, created, raw)
+		order by u.customer, u.id
+		on conflict (account_id, customer, id) do nothing`, args)
+	return tag.RowsAffected(), err
 }
 
 // refusedByPostgres reports whether a server in working order said no: it was

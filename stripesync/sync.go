@@ -58,7 +58,8 @@ type Config struct {
 
 	Readers int // parts of lists that a backfill reads side by side. Zero: 32.
 
-	// PokeApply is called in the transaction that stored events, PokeTick in the
+	// PokeApply is called in the transaction that stored events, or, when that
+	// follows another closely, soon after several of them; PokeTick in the
 	// one that changed customers. Nil: nobody is poked.
 	PokeApply func(ctx context.Context, tx pgx.Tx) error
 	PokeTick  func(ctx context.Context, tx pgx.Tx) error
@@ -82,9 +83,12 @@ type Sync struct {
 
 	stripe *client
 	inbox  *inbox
+	poker  *poker
 	counts counts
 	reads  reads
 	owner  owner
+
+	closing func() // ends what the poker puts off
 
 	from     atomic.Pointer[string] // the customer at whom Apply takes its next batch
 	mirrored atomic.Bool            // the account's mirrored_at was seen set
@@ -131,6 +135,8 @@ func New(ctx context.Context, config Config) (*Sync, error) {
 	s.stripe = newClient(config.Key, config.KeyName, config.BaseURL, config.HTTP, s.now, limits, &s.counts.requests)
 	s.stripe.allowed = s.checkOwner
 	s.inbox = &inbox{store: s.store, wait: storeTimeout}
+	closed, closing := context.WithCancel(context.Background())
+	s.poker, s.closing = &poker{later: s.pokeLater, closed: closed.Done()}, closing
 	if err := s.ensureAccount(ctx); err != nil {
 		return nil, fmt.Errorf("register account %q: %w", config.Account, err)
 	}
@@ -172,8 +178,12 @@ func (s *Sync) ensureAccount(ctx context.Context) error {
 }
 
 // Close refuses further deliveries with 503 and returns when those under way
-// are stored. It does not close the pool.
-func (s *Sync) Close() { s.inbox.close() }
+// are stored and asked for to be applied. It does not close the pool.
+func (s *Sync) Close() {
+	s.inbox.close()
+	s.closing()
+	s.poker.work.Wait()
+}
 
 // Account is the account_id of every row this Sync writes.
 func (s *Sync) Account() int { return s.account }

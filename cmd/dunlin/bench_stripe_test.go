@@ -64,7 +64,7 @@ func (w *benchWorld) backfill(source *source) {
 
 // paced reads a source that answers after 150 ms and no faster than Stripe.
 func (f *figures) paced() {
-	const people, perSecond = 60_000, 25
+	const people, perSecond = 100_000, 25
 	w := f.newWorld("paced", people)
 	defer w.drop()
 	source := f.newSource(people, time.Now())

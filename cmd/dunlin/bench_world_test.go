@@ -32,13 +32,13 @@ func (f *figures) start() {
 			f.Fatalf("%s is off on this server (%s): figures of a database that loses data mean nothing; turn it on, or unset DATABASE_URL", name, where)
 		}
 	}
-	f.server = fmt.Sprintf("PostgreSQL %s (%s), shared_buffers %s, max_wal_size %s; fsync, synchronous_commit and full_page_writes on",
-		f.setting("server_version"), where, f.setting("shared_buffers"), f.setting("max_wal_size"))
+	f.server = fmt.Sprintf("PostgreSQL %s (%s), shared_buffers %s, max_wal_size %s, wal_compression %s; fsync, synchronous_commit and full_page_writes on",
+		f.setting("server_version"), where, f.setting("shared_buffers"), f.setting("max_wal_size"), f.setting("wal_compression"))
 	f.progress("%s", f.server)
 }
 
-// private starts a server with the two settings that anybody would make for so
-// many customers, and returns its address and its directory. They are printed
+// private starts a server with the settings that docs/operators.md recommends for
+// so many customers, and returns its address and its directory. They are printed
 // with the figures.
 func (f *figures) private() (url, where string) {
 	dir, err := pgdev.DefaultDir()
@@ -53,8 +53,10 @@ func (f *figures) private() (url, where string) {
 	}
 	cluster := start()
 	f.connect()
-	for name, value := range map[string]int64{"shared_buffers": max(128, memory()>>20/4), "max_wal_size": 8192} {
-		_, err := f.admin.Exec(ctx, fmt.Sprintf(`alter system set %s = '%dMB'`, name, value))
+	for name, value := range map[string]string{
+		"shared_buffers": fmt.Sprintf("%dMB", max(128, memory()>>20/4)), "max_wal_size": "8GB", "wal_compression": "lz4",
+	} {
+		_, err := f.admin.Exec(ctx, fmt.Sprintf(`alter system set %s = '%s'`, name, value))
 		f.check(err)
 	}
 	f.admin.Close(ctx)
