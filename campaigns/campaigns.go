@@ -36,26 +36,54 @@ import (
 // An Action is what a step does.
 type Action string
 
-// The actions of this version.
+// The actions.
 const (
-	Message Action = "message" // an in-app message to the contact
-	Task    Action = "task"    // follow-up for a colleague
-	Tag     Action = "tag"     // a tag on the contact
+	Message    Action = "message"    // in-app or e-mail, to the contact
+	Task       Action = "task"       // follow-up for a colleague
+	Tag        Action = "tag"        // a tag on the contact
+	Untag      Action = "untag"      // a tag taken off the contact
+	Event      Action = "event"      // an event of the contact, which may start something at Intercom
+	Note       Action = "note"       // for colleagues, on the contact
+	Attributes Action = "attributes" // values written to the contact
+	Webhook    Action = "webhook"    // a signed call of somebody else's address
 )
+
+// Actions are all of them.
+var Actions = []Action{Message, Task, Tag, Untag, Event, Note, Attributes, Webhook}
 
 // A Definition is one version of a campaign, as its file says.
 type Definition struct {
 	Name    string
-	Version int // 0: not stored yet
-	Segment string
+	Version int    // 0: not stored yet
+	Segment string // whose members are enrolled; with a trigger, who may be; empty: everybody
+	Trigger string // a kind of domain event that enrolls; empty: joining the segment does
 	Episode Episode
 	Anchor  string // attribute that step offsets count from; empty: the enrollment's start
 
 	EnrollExisting bool // members at the first start are enrolled; else they are passed over
 	NeverExit      bool // leaving the segment does not end an enrollment
 
-	Steps []Step
+	Goal       *rule.Rule    // nil: none. Reaching it ends the enrollment and is the conversion
+	GoalWithin time.Duration // of enrollment: reached later, it does not count
+
+	Priority     int           // 0 to 100: between campaigns that want to write to one person
+	Holdout      int           // percent of the persons to whom nothing is done, to compare with
+	NoOlderThan  time.Duration // of the account's data, for a claim; 0: however old
+	Resend       bool          // on_unknown: resend, chosen by hand: a message may arrive twice
+	CatchUp      CatchUp       // of the steps whose time has passed at enrollment
+	ReenterAfter time.Duration // after the end of an enrollment, until the steps of the next entry begin
+	Steps        []Step
 }
+
+// CatchUp is what becomes of steps whose time has passed at enrollment.
+type CatchUp string
+
+// The ways to catch up.
+const (
+	CatchUpLatest CatchUp = "latest" // the latest is done at once, the others are skipped
+	CatchUpAll    CatchUp = "all"    // all are due at once
+	CatchUpNone   CatchUp = "none"   // all are skipped
+)
 
 // A Step is one thing a campaign does. Its name is its identity: across versions
 // it means the same.
@@ -65,13 +93,47 @@ type Step struct {
 	If      *rule.Rule    // nil: always
 	Expires rule.Duration // after its time it is skipped instead of done
 	Action  Action
+	Contact bool // it reaches the customer: quiet hours, opt-outs and the contact budget hold. Messages always do
 
-	Sender int64     // message: Intercom admin; 0: the workspace's sender
-	Body   *Template // message: HTML; task: text
-	Title  *Template // task
-	Team   string    // task: one of the workspace's teams
+	Channel   Channel
+	Sender    int64     // message, note: Intercom admin; 0: the workspace's sender
+	Traceable bool      // message: opens a conversation, so that a lost answer can be looked up
+	Plain     bool      // e-mail: without Intercom's layout
+	Variants  []Variant // message: one, or several between which persons are divided
+
+	Title  Text   // task
+	Body   Text   // task, note
+	Team   string // task: one of the workspace's teams
 	Due    rule.Duration
-	Tag    string
+	Tag    string  // tag, untag
+	Event  string  // event: its name
+	Values []Value // event: metadata; attributes: what is written
+	URL    string  // webhook
+	Secret string  // webhook: name of the environment variable that holds the key it is signed with
+}
+
+// A Channel is how a message reaches the contact.
+type Channel string
+
+// The channels.
+const (
+	InApp Channel = "inapp"
+	Email Channel = "email"
+)
+
+// A Variant is one wording of a message. Who gets which is decided once for each
+// person and campaign.
+type Variant struct {
+	Name    string // empty: the only one
+	Weight  int
+	Subject Text // e-mail
+	Body    Text // HTML
+}
+
+// A Value is a name and the text that becomes its value.
+type Value struct {
+	Name string
+	Text Text
 }
 
 // Step finds a step by name.
@@ -102,14 +164,17 @@ type Episode struct {
 // EpisodeKind says what an episode is.
 type EpisodeKind string
 
-// The episodes of this version.
+// The episodes.
 const (
-	EpisodeEntry EpisodeKind = "entry" // each time the customer joins the segment
-	EpisodeCard  EpisodeKind = "card"  // each card, which is a payment method and an expiry
-	EpisodeEvery EpisodeKind = "every" // at most once in so many days
+	EpisodeEntry        EpisodeKind = "entry"        // each time the customer joins the segment
+	EpisodeCard         EpisodeKind = "card"         // each card, which is a payment method and an expiry
+	EpisodeInvoice      EpisodeKind = "invoice"      // each open invoice that is overdue
+	EpisodeSubscription EpisodeKind = "subscription" // each subscription that has not ended
+	EpisodeEvery        EpisodeKind = "every"        // at most once in so many days
+	EpisodeEvent        EpisodeKind = "event"        // each domain event: of campaigns with a trigger
 )
 
 // ReenterAfter is how long after the end of an enrollment the steps of the next
-// entry begin at the earliest, so that a customer who flaps in and out of a
-// segment is not written to each time.
+// entry begin at the earliest, unless a campaign says otherwise, so that a
+// customer who flaps in and out of a segment is not written to each time.
 const ReenterAfter = 7 * 24 * time.Hour

@@ -22,18 +22,32 @@ const lease = 2 * time.Minute
 // A Claim is permission to make one call, once.
 type Claim struct {
 	Key       Key
-	Token     string // of this attempt; Record wants it back
-	Attempt   int    // from 1; more only after calls that surely did nothing
+	Token     string    // of this attempt; Record wants it back
+	Attempt   int       // from 1; more only after calls that surely did nothing
+	At        time.Time // business time of the claim
 	Action    Action
-	ContactID string // empty for a task nobody at Intercom is linked to
+	ContactID string // empty for what needs no contact and has none
 	Role      string // user or lead
-	Sender    int64  // message
-	Body      string // message: HTML; task: text
+	Reference string // what the effect carries to be found by again: of a task dunlin-ID, else the delivery's own
+
+	Channel   Channel
+	Sender    int64  // message, note
+	Traceable bool   // message
+	Plain     bool   // e-mail
+	Variant   string // message
+	Subject   string // e-mail
+	Body      string // message, note: HTML; task: text
 	Title     string // task
 	Team      string // task: Intercom's id of the team; empty when unknown
-	Tag       string
-	Reference string // of a task: what a ticket is found by
+	Tag       string // tag, untag
+	Event     string // event
+	Values    []Pair // event, attributes
+	URL       string // webhook
+	Secret    string // webhook: name of the environment variable
 }
+
+// A Pair is a name and its value.
+type Pair struct{ Name, Value string }
 
 // A Consideration is a look at a delivery without claiming it.
 type Consideration struct {
@@ -106,6 +120,7 @@ func (s *Store) Claim(ctx context.Context, key Key, now time.Time) (claim Claim,
 // situated is a situation with what the claim itself needs beside it.
 type situated struct {
 	Situation
+	campaign string
 	picture  customers.Picture
 	settings workspace.Settings
 }
@@ -134,14 +149,15 @@ func (s *Store) situation(ctx context.Context, tx pgx.Tx, key Key, now time.Time
 	var version int
 	var state, campaign State
 	var startsAt time.Time
+	var waited Reason
 	err = tx.QueryRow(ctx, `
-		select e.version, e.state, e.starts_at, c.state
+		select e.version, e.state, e.starts_at, c.state, coalesce(d.reason, '')
 		from dunlin.deliveries d
 		join dunlin.enrollments e using (account_id, customer_id, campaign, episode)
 		join dunlin.campaigns c on c.name = d.campaign
 		where d.account_id = @account and d.customer_id = @customer and d.campaign = @campaign and d.episode = @episode and d.step = @step
 		  and d.state = 'planned' and d.due_at <= @now `+forUpdate, key.args("now", now)).
-		Scan(&version, &state, &startsAt, &campaign)
+		Scan(&version, &state, &startsAt, &campaign, &waited)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return x, false, nil
 	}
@@ -161,10 +177,10 @@ func (s *Store) situation(ctx context.Context, tx pgx.Tx, key Key, now time.Time
 		return x, false, err
 	}
 	step, _ := d.Step(key.Step)
-	x = situated{picture: picture, settings: settings, Situation: Situation{
+	x = situated{campaign: key.Campaign, picture: picture, settings: settings, Situation: Situation{
 		Now: now, Settings: settings, DryRun: s.DryRun, NoIntercom: s.NoIntercom,
 		Paused: campaign == Halted, Enrolled: state == "active", NeverExit: d.NeverExit,
-		Step: step, Scheduled: schedule(d, step, picture, startsAt, settings.Zone), Contact: contact,
+		Step: step, Scheduled: schedule(d, step, picture, startsAt, settings.Zone), Contact: contact, Waited: waited,
 	}}
 	if x.Scheduled != nil {
 		expires := x.Scheduled.Add(length(step.Expires))
@@ -225,23 +241,37 @@ func (s *Store) prepare(x situated) (Claim, error) {
 	if zones := x.Contact.Place.Zones(); len(zones) == 1 {
 		zone = zones[0]
 	}
-	c := Claim{Action: x.Step.Action, Tag: x.Step.Tag, Sender: x.Step.Sender}
+	step := x.Step
+	c := Claim{
+		Action: step.Action, At: x.Now, Channel: step.Channel, Sender: step.Sender, Traceable: step.Traceable, Plain: step.Plain,
+		Tag: step.Tag, Event: step.Event, URL: step.URL, Secret: step.Secret,
+	}
 	if c.Sender == 0 {
 		c.Sender = x.settings.Sender
 	}
 	if x.Contact.State == "linked" {
 		c.ContactID, c.Role = x.Contact.ID, x.Contact.Role
 	}
+	language := x.Contact.Language
 	var err error
-	if x.Step.Body != nil {
-		if c.Body, err = x.Step.Body.Render(x.picture, zone); err != nil {
-			return c, err
+	render := func(t Text) string {
+		if !t.Written() || err != nil {
+			return ""
 		}
+		var out string
+		out, err = t.In(language).Render(x.picture, zone)
+		return out
 	}
-	if x.Step.Title != nil {
-		if c.Title, err = x.Step.Title.Render(x.picture, x.settings.Zone); err != nil {
-			return c, err
-		}
+	c.Body, c.Title = render(step.Body), render(step.Title)
+	if len(step.Variants) > 0 {
+		v := step.variant(x.campaign, person(x.Contact, x.picture.Ref))
+		c.Variant, c.Subject, c.Body = v.Name, render(v.Subject), render(v.Body)
+	}
+	for _, v := range step.Values {
+		c.Values = append(c.Values, Pair{v.Name, render(v.Text)})
+	}
+	if err != nil {
+		return c, err
 	}
 	if x.Step.Team != "" {
 		c.Team = x.settings.Teams[x.Step.Team]

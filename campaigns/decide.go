@@ -19,47 +19,6 @@ const (
 	Stop Verdict = "stop" // never, and the enrollment ends
 )
 
-// A Reason says why, in a word that reports count.
-type Reason string
-
-// Reasons to skip, to stop and to wait.
-const (
-	LeftSegment      Reason = "left_segment"      // no longer a member
-	EpisodeOver      Reason = "episode_over"      // another card took its place
-	Ended            Reason = "enrollment_ended"  // the enrollment ended before
-	Superseded       Reason = "superseded"        // a later step was due already at enrollment
-	AlreadyMember    Reason = "already_member"    // existing: ignore
-	Expired          Reason = "expired"           // it could not happen in time
-	ConditionFalse   Reason = "condition_false"   // the step's if
-	OptedOut         Reason = "opted_out"         // the contact does not want messages
-	NoContact        Reason = "no_contact"        // nobody at Intercom has the e-mail address
-	AmbiguousContact Reason = "ambiguous_contact" // several have it
-	DryRun           Reason = "dry_run"           // DRY_RUN: decided, not sent
-	StepGone         Reason = "step_gone"         // the version has no such step
-
-	NotYet        Reason = "not_yet"          // its time has not come
-	ReentryWait   Reason = "reentry_wait"     // back too soon after the last enrollment
-	AnchorMissing Reason = "anchor_missing"   // the attribute it counts from has no value
-	QuietNow      Reason = "quiet_hours"      // it is night, or the like, where they live
-	Stopped       Reason = "stopped"          // dunlin stop
-	Paused        Reason = "campaign_paused"  // dunlin campaigns pause
-	SegmentWaits  Reason = "segment_waits"    // its unusual change, for somebody to accept it
-	Unapplied     Reason = "unapplied_event"  // news from Stripe about this customer is not in yet
-	TestOnly      Reason = "test_contacts"    // only test contacts receive for now
-	ZoneUnknown   Reason = "zone_unknown"     // unknown_zone: hold
-	ContactStale  Reason = "contact_unread"   // Intercom was not asked about the contact yet
-	Unreadable    Reason = "unreadable"       // its stored definition, or its segment's, does not check any more
-	IntercomAway  Reason = "intercom_refuses" // token, plan or limit: nothing can be sent now
-)
-
-// Reasons to fail, and not to know.
-const (
-	CallRefused   Reason = "refused"         // Intercom did not do it and would not
-	NoClearAnswer Reason = "no_clear_answer" // it may have been done
-	WorkerLost    Reason = "worker_lost"     // claimed, and never heard of again
-	Unrenderable  Reason = "template"        // the text has no meaning for this customer
-)
-
 // How long a named wait lasts before it is decided again, when nothing better
 // is known. Whoever ends the wait (a resume, a tick) asks earlier.
 const (
@@ -74,13 +33,20 @@ const contactFresh = 15 * time.Minute
 
 // A Contact is what Intercom says of the person, as far as a decision needs it.
 type Contact struct {
-	State   string // linked, none or ambiguous; empty: Intercom was never asked
-	ID      string
-	Role    string // user or lead
-	Email   string
-	OptOut  string // why it may not be contacted; empty when it may
-	Place   Place
-	Checked time.Time // business time
+	State    string // linked, none or ambiguous; empty: Intercom was never asked
+	ID       string
+	Role     string // user or lead
+	Email    string
+	Language string // as in "de" or "pt-BR"; empty: not known
+	OptOut   string // why it may not be contacted; empty when it may
+	Place    Place
+	Checked  time.Time // business time
+}
+
+// A Hold is a reason not to bother a customer.
+type Hold struct {
+	Reason Reason    // OnHold, Promised or Disputed
+	Until  time.Time // zero: until somebody lifts it, or it ends by itself
 }
 
 // A Situation is everything a decision depends on. It is read afresh each time.
@@ -95,16 +61,24 @@ type Situation struct {
 	SegmentWaits bool // for somebody to accept an unusual change
 	Enrolled     bool // the enrollment is active
 	NeverExit    bool
-	Member       bool // of the campaign's segment, by its rule, now
-	SameEpisode  bool // the card the enrollment is about is still the card
-	Unapplied    bool // a stored Stripe event of the customer waits to be applied
+	Member       bool          // of the campaign's segment, by its rule, now
+	SameEpisode  bool          // what the enrollment is about is still so
+	Goal         bool          // what the campaign wants is true
+	Unapplied    bool          // a stored Stripe event of the customer waits to be applied
+	DataAge      time.Duration // of the account's data
+	NoOlderThan  time.Duration // 0: however old
+	Holds        []Hold
+	HeldOut      bool // nothing is done to the person, to compare
 
 	Step      Step
 	Condition bool       // of the step's if
 	Scheduled *time.Time // the step's time; nil while its anchor is missing
 	Expires   *time.Time // not after this
+	Waited    Reason     // what it has waited for since the last decision; empty: for nothing
 
-	Contact Contact
+	Contact  Contact
+	Contacts []time.Time // when the person was contacted, as far as the budget reaches back, in order
+	Rival    bool        // another message for the person is due, and ranks higher
 }
 
 // A Decision is the verdict on one delivery at one instant.
@@ -124,10 +98,12 @@ func Decide(s Situation) Decision {
 		return Decision{Verdict: Skip, Reason: Ended}
 	case s.Unapplied:
 		return s.wait(Unapplied, s.Now.Add(recheckSoon))
-	case s.SegmentWaits && s.Expires != nil && !s.Now.Before(*s.Expires):
+	case s.SegmentWaits && s.expired():
 		return Decision{Verdict: Skip, Reason: SegmentWaits}
 	case s.SegmentWaits: // whether it is a member cannot be trusted
 		return s.wait(SegmentWaits, s.Now.Add(recheckSlow))
+	case s.Goal:
+		return Decision{Verdict: Stop, Reason: GoalReached}
 	case !s.SameEpisode && !s.NeverExit:
 		return Decision{Verdict: Stop, Reason: EpisodeOver}
 	case !s.Member && !s.NeverExit:
@@ -138,7 +114,7 @@ func Decide(s Situation) Decision {
 		return Decision{Verdict: Wait, Reason: AnchorMissing, Until: s.Now.Add(recheckSlow)}
 	case s.Scheduled.After(s.Now):
 		return Decision{Verdict: Wait, Reason: NotYet, Until: *s.Scheduled}
-	case s.Expires != nil && !s.Now.Before(*s.Expires):
+	case s.expired():
 		return Decision{Verdict: Skip, Reason: s.expiredBecause()}
 	case !s.Condition:
 		return Decision{Verdict: Skip, Reason: ConditionFalse}
@@ -146,43 +122,111 @@ func Decide(s Situation) Decision {
 		return s.wait(Stopped, s.Now.Add(recheckSlow))
 	case s.Paused:
 		return s.wait(Paused, s.Now.Add(recheckSlow))
+	case s.NoOlderThan > 0 && s.DataAge > s.NoOlderThan:
+		return s.wait(DataOld, s.Now.Add(recheckSoon))
+	}
+	if d, held := s.held(); held {
+		return d
 	}
 	if s.Step.Action == Task {
 		return s.send() // for a colleague: a ticket when there is a contact, else a row of ours
 	}
-	switch {
-	case s.DryRun && s.NoIntercom: // nobody to ask about the contact
-		return Decision{Verdict: Skip, Reason: DryRun}
-	case s.Contact.State == "" || s.Now.Sub(s.Contact.Checked) > contactFresh:
-		return s.wait(ContactStale, s.Now.Add(recheckSoon))
-	case s.Contact.State == "none":
-		return s.wait(NoContact, s.Now.Add(recheckContact))
-	case s.Contact.State == "ambiguous":
-		return s.wait(AmbiguousContact, s.Now.Add(recheckContact))
-	case s.testOnly():
-		return s.wait(TestOnly, s.Now.Add(recheckSlow))
-	case s.Step.Action == Tag:
+	if d, waits := s.contactable(); waits {
+		return d
+	}
+	if !s.Step.Contact {
 		return s.send()
-	case s.Contact.OptOut != "":
+	}
+	if s.Contact.OptOut != "" {
 		return Decision{Verdict: Skip, Reason: OptedOut}
 	}
-	zones := s.Contact.Place.Zones()
-	if len(zones) == 0 && s.Settings.HoldUnknownZone {
-		return s.wait(ZoneUnknown, s.Now.Add(recheckSlow))
+	if d, waits := s.quiet(); waits {
+		return d
 	}
-	at, ok := nextAllowed(quietHours(s.Settings, zones, s.Now), s.Now)
-	switch {
-	case !ok:
-		return s.wait(QuietNow, s.Now.Add(recheckSlow))
-	case at.After(s.Now):
-		return s.wait(QuietNow, at)
+	if d, waits := s.overBudget(); waits {
+		return d
 	}
 	return s.send()
 }
 
+// held waits for the hold that lasts longest. A colleague's task is held by what
+// somebody said about the customer, not by a dispute, which may need one.
+func (s Situation) held() (Decision, bool) {
+	var longest *Hold
+	for i := range s.Holds {
+		h := &s.Holds[i]
+		over := !h.Until.IsZero() && !h.Until.After(s.Now)
+		if over || h.Reason == Disputed && !s.Step.Contact {
+			continue
+		}
+		if longest == nil || !longest.Until.IsZero() && (h.Until.IsZero() || h.Until.After(longest.Until)) {
+			longest = h
+		}
+	}
+	switch {
+	case longest == nil:
+		return Decision{}, false
+	case longest.Until.IsZero():
+		return s.wait(longest.Reason, s.Now.Add(recheckSlow)), true
+	}
+	return s.wait(longest.Reason, longest.Until), true
+}
+
+// contactable waits until it is known who the contact is.
+func (s Situation) contactable() (Decision, bool) {
+	switch {
+	case s.Step.Action == Webhook && !s.Step.Contact:
+		return Decision{}, false
+	case s.DryRun && s.NoIntercom: // nobody to ask about the contact
+		return Decision{Verdict: Skip, Reason: DryRun}, true
+	case s.Contact.State == "" || s.Now.Sub(s.Contact.Checked) > contactFresh:
+		return s.wait(ContactStale, s.Now.Add(recheckSoon)), true
+	case s.Contact.State == "none":
+		return s.wait(NoContact, s.Now.Add(recheckContact)), true
+	case s.Contact.State == "ambiguous":
+		return s.wait(AmbiguousContact, s.Now.Add(recheckContact)), true
+	case s.testOnly():
+		return s.wait(TestOnly, s.Now.Add(recheckSlow)), true
+	}
+	return Decision{}, false
+}
+
+// quiet waits for a decent hour (decent-hours).
+func (s Situation) quiet() (Decision, bool) {
+	zones := s.Contact.Place.Zones()
+	if len(zones) == 0 && s.Settings.HoldUnknownZone {
+		return s.wait(ZoneUnknown, s.Now.Add(recheckSlow)), true
+	}
+	at, ok := nextAllowed(quietHours(s.Settings, zones, s.Now), s.Now)
+	switch {
+	case !ok:
+		return s.wait(QuietNow, s.Now.Add(recheckSlow)), true
+	case at.After(s.Now):
+		return s.wait(QuietNow, at), true
+	}
+	return Decision{}, false
+}
+
+// overBudget waits while the person has had enough, or another message goes
+// first (one-budget).
+func (s Situation) overBudget() (Decision, bool) {
+	why, until := budget(s.Settings.Budget, s.Contacts, s.Now)
+	switch {
+	case until.After(s.Now):
+		return s.wait(why, until), true
+	case s.Rival:
+		return s.wait(Outranked, s.Now.Add(recheckSoon)), true
+	}
+	return Decision{}, false
+}
+
+// send is the end of a decision in favor.
 func (s Situation) send() Decision {
-	if s.DryRun {
+	switch {
+	case s.DryRun:
 		return Decision{Verdict: Skip, Reason: DryRun}
+	case s.HeldOut:
+		return Decision{Verdict: Skip, Reason: HeldOut}
 	}
 	return Decision{Verdict: Send}
 }
@@ -199,63 +243,20 @@ func (s Situation) wait(why Reason, until time.Time) Decision {
 	return Decision{Verdict: Wait, Reason: why, Until: until}
 }
 
-// expiredBecause names what stood in the way where that is worth more to the
-// reader than "expired".
+func (s Situation) expired() bool { return s.Expires != nil && !s.Now.Before(*s.Expires) }
+
+// expiredBecause names what stood in the way, which is worth more to the reader
+// than "expired".
 func (s Situation) expiredBecause() Reason {
-	if s.Step.Action == Task {
+	switch s.Waited {
+	case "", NotYet, ReentryWait:
 		return Expired
 	}
-	switch s.Contact.State {
-	case "none":
-		return NoContact
-	case "ambiguous":
-		return AmbiguousContact
-	}
-	return Expired
+	return s.Waited
 }
 
 func (s Situation) testOnly() bool {
 	return len(s.Settings.TestContacts) > 0 &&
 		!slices.Contains(s.Settings.TestContacts, strings.ToLower(s.Contact.ID)) &&
 		!slices.Contains(s.Settings.TestContacts, strings.ToLower(s.Contact.Email))
-}
-
-var inWords = map[Reason]string{
-	LeftSegment:      "left the segment",
-	EpisodeOver:      "the card was replaced",
-	Ended:            "the enrollment had ended",
-	Superseded:       "a later step was already due",
-	AlreadyMember:    "was a member before the campaign started",
-	Expired:          "too late to be of use",
-	ConditionFalse:   "the step's condition was not met",
-	OptedOut:         "does not want messages",
-	NoContact:        "no contact at Intercom with this e-mail address",
-	AmbiguousContact: "several contacts at Intercom with this e-mail address",
-	DryRun:           "DRY_RUN: decided, not sent",
-	StepGone:         "the campaign version has no such step",
-	NotYet:           "its time has not come",
-	ReentryWait:      "back in the segment soon after the last time",
-	AnchorMissing:    "the date it counts from is missing",
-	QuietNow:         "quiet hours",
-	Stopped:          "dunlin is stopped",
-	Paused:           "the campaign is paused",
-	SegmentWaits:     "its segment changed unusually, and somebody has to accept that",
-	Unapplied:        "news from Stripe is not in yet",
-	TestOnly:         "only test contacts receive for now",
-	ZoneUnknown:      "time zone unknown",
-	ContactStale:     "asking Intercom about the contact",
-	Unreadable:       "the stored campaign or its segment has a fault: apply it again",
-	IntercomAway:     "Intercom accepts nothing from us now",
-	CallRefused:      "refused by Intercom",
-	NoClearAnswer:    "sent, perhaps: Intercom gave no clear answer",
-	WorkerLost:       "sent, perhaps: the worker died while it was sending",
-	Unrenderable:     "the text could not be filled in for this customer",
-}
-
-// Words is the reason for people.
-func (r Reason) Words() string {
-	if w, ok := inWords[r]; ok {
-		return w
-	}
-	return string(r)
 }

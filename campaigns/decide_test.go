@@ -15,7 +15,7 @@ func clear(action Action) Situation {
 	scheduled, expires := now.Add(-time.Hour), now.Add(48*time.Hour)
 	return Situation{
 		Now: now, Settings: workspace.Defaults(), Enrolled: true, Member: true, SameEpisode: true, Condition: true,
-		Step: Step{Name: "nudge", Action: action}, Scheduled: &scheduled, Expires: &expires,
+		Step: Step{Name: "nudge", Action: action, Contact: action == Message}, Scheduled: &scheduled, Expires: &expires,
 		Contact: Contact{State: "linked", ID: "C1", Role: "user", Email: "a@example.com", Place: Place{Country: "DE"}, Checked: now.Add(-time.Minute)},
 	}
 }
@@ -113,9 +113,9 @@ func TestDecide_cases(t *testing.T) {
 		want   Decision
 	}{
 		{"who may stay on gets it after leaving", Message, func(s *Situation) { s.Member, s.SameEpisode, s.NeverExit = false, false, true }, Decision{Verdict: Send}},
-		{"expired for want of a contact", Message, func(s *Situation) { s.Expires, s.Contact.State = &s.Now, "none" }, Decision{Verdict: Skip, Reason: NoContact}},
-		{"expired between two contacts", Message, func(s *Situation) { s.Expires, s.Contact.State = &s.Now, "ambiguous" }, Decision{Verdict: Skip, Reason: AmbiguousContact}},
-		{"a task expires as such", Task, func(s *Situation) { s.Expires, s.Contact.State = &s.Now, "none" }, Decision{Verdict: Skip, Reason: Expired}},
+		{"expired for want of a contact", Message, func(s *Situation) { s.Expires, s.Waited = &s.Now, NoContact }, Decision{Verdict: Skip, Reason: NoContact}},
+		{"expired between two contacts", Message, func(s *Situation) { s.Expires, s.Waited = &s.Now, AmbiguousContact }, Decision{Verdict: Skip, Reason: AmbiguousContact}},
+		{"what waited for its time expires as such", Task, func(s *Situation) { s.Expires, s.Waited = &s.Now, NotYet }, Decision{Verdict: Skip, Reason: Expired}},
 		{"a nanosecond before it expires", Message, func(s *Situation) { at := s.Now.Add(1); s.Expires = &at }, Decision{Verdict: Send}},
 		{"due at this very instant", Message, func(s *Situation) { s.Scheduled = &s.Now }, Decision{Verdict: Send}},
 		{"ambiguous", Message, func(s *Situation) { s.Contact.State = "ambiguous" }, Decision{Wait, AmbiguousContact, clear(Message).Now.Add(12 * time.Hour)}},

@@ -30,17 +30,6 @@ func (k Known) catalog() rule.Catalog {
 	return segments.Known{Names: append([]string{}, k.Segments...), Plans: k.Plans}
 }
 
-// defaultExpires is how long after its time a step is still worth doing.
-var defaultExpires = mustDuration("3 days")
-
-func mustDuration(s string) rule.Duration {
-	d, err := rule.ParseDuration(s)
-	if err != nil {
-		panic(err)
-	}
-	return d
-}
-
 // Parse reads a campaign document and checks all that can be checked without a
 // customer: names, rules, templates, teams, offsets.
 func Parse(doc workspace.Document, known Known) (Definition, workspace.Faults) {
@@ -52,20 +41,17 @@ func Parse(doc workspace.Document, known Known) (Definition, workspace.Faults) {
 	}
 	m.Text("kind", true)
 	m.Text("name", true)
-	if f := m.Text("segment", true); f.Set {
-		d.Segment = f.Value
-		if !known.Stored && !slices.Contains(known.Segments, f.Value) {
-			hint := "define it in the same files (kind: segment), or see dunlin segments list"
-			if near := workspace.Nearest(f.Value, known.Segments); near != "" {
-				hint = "did you mean \"" + near + "\"?"
-			}
-			m.Add(f.Fault(hint, "there is no segment %q", f.Value))
-		}
+	d.Trigger = parseTrigger(m)
+	d.Segment = parseSegment(m, known, d.Trigger == "")
+	d.Episode = parseEpisode(m, d.Trigger)
+	d.EnrollExisting = m.Choice("existing", d.Trigger == "", "ignore", "enroll").Value == "enroll"
+	if d.Trigger != "" && d.EnrollExisting {
+		m.Add(m.Text("existing", true).Fault("take it out", "what happened before the campaign starts enrolls nobody"))
 	}
-	d.Episode = parseEpisode(m)
-	d.EnrollExisting = m.Choice("existing", true, "enroll", "ignore").Value == "enroll"
 	d.NeverExit = m.Choice("exit", false, "when member leaves", "never").Value == "never"
 	d.Anchor = parseAnchor(m)
+	d.parseGoal(m, known)
+	d.parseManners(m)
 	for _, s := range m.Maps("steps") {
 		step := parseStep(s, known)
 		if _, twice := d.Step(step.Name); twice && step.Name != "" {
@@ -76,30 +62,61 @@ func Parse(doc workspace.Document, known Known) (Definition, workspace.Faults) {
 	if len(d.Steps) == 0 && len(faults) == 0 {
 		m.Add(m.Here().Fault("add a list \"steps:\" with at least one entry", "the campaign has no steps"))
 	}
-	m.Later("goal", "goal_within", "priority", "holdout", "data_no_older_than", "on_unknown", "catch_up", "reenter_after", "variants", "trigger", "languages")
 	m.Done()
 	faults.Sort()
 	return d, faults
 }
 
+func parseTrigger(m *workspace.Mapping) string {
+	f := m.Text("trigger", false)
+	if !f.Set {
+		return ""
+	}
+	kinds := customers.EventKinds()
+	if !slices.Contains(kinds, f.Value) {
+		hint := "events: " + strings.Join(kinds, ", ")
+		if near := workspace.Nearest(f.Value, kinds); near != "" {
+			hint = "did you mean \"" + near + "\"?"
+		}
+		m.Add(f.Fault(hint, "there is no event %q", f.Value))
+	}
+	return f.Value
+}
+
+func parseSegment(m *workspace.Mapping, known Known, required bool) string {
+	f := m.Text("segment", required)
+	if !f.Set {
+		return ""
+	}
+	if !known.Stored && !slices.Contains(known.Segments, f.Value) {
+		hint := "define it in the same files (kind: segment), or see dunlin segments list"
+		if near := workspace.Nearest(f.Value, known.Segments); near != "" {
+			hint = "did you mean \"" + near + "\"?"
+		}
+		m.Add(f.Fault(hint, "there is no segment %q", f.Value))
+	}
+	return f.Value
+}
+
 var everyDays = regexp.MustCompile(`^every ([1-9][0-9]{0,3}) days?$`)
 
-func parseEpisode(m *workspace.Mapping) Episode {
-	f := m.Text("episode", true)
-	if !f.Set {
-		return Episode{}
-	}
+func parseEpisode(m *workspace.Mapping, trigger string) Episode {
+	f := m.Text("episode", trigger == "")
 	switch x := everyDays.FindStringSubmatch(f.Value); {
-	case f.Value == "entry", f.Value == "card":
+	case trigger != "" && f.Set:
+		m.Add(f.Fault("take it out", "with a trigger each event is an episode of its own"))
+		return Episode{}
+	case trigger != "":
+		return Episode{Kind: EpisodeEvent}
+	case !f.Set:
+		return Episode{}
+	case slices.Contains([]EpisodeKind{EpisodeEntry, EpisodeCard, EpisodeInvoice, EpisodeSubscription}, EpisodeKind(f.Value)):
 		return Episode{Kind: EpisodeKind(f.Value)}
 	case x != nil:
 		n, _ := strconv.Atoi(x[1])
 		return Episode{Kind: EpisodeEvery, Every: n}
-	case f.Value == "invoice", f.Value == "subscription":
-		m.Add(f.Fault("use entry, card or every N days", "episode %q is not supported yet", f.Value))
-	default:
-		m.Add(f.Fault("use entry, card or every N days", "%q is not an episode", f.Value))
 	}
+	m.Add(f.Fault("use entry, card, invoice, subscription or every N days", "%q is not an episode", f.Value))
 	return Episode{}
 }
 
@@ -129,70 +146,56 @@ func parseAnchor(m *workspace.Mapping) string {
 	return a.Name
 }
 
-func parseStep(m *workspace.Mapping, known Known) Step {
-	s := Step{Name: m.Text("name", true).Value, Expires: defaultExpires}
-	s.At = duration(m, "at", true)
-	if f := m.Text("if", false); f.Set {
-		r, err := rule.New(f.Value, known.catalog(), known.Settings.Currency)
-		if err != nil {
-			for _, x := range f.RuleFaults(err) {
-				m.Add(x)
-			}
-		}
-		s.If = r
+// parseGoal reads what counts as success, and for how long.
+func (d *Definition) parseGoal(m *workspace.Mapping, known Known) {
+	if f := m.Text("goal", false); f.Set {
+		d.Goal = parseRule(m, f, known)
 	}
-	if f := m.Text("expires", false); f.Set {
-		s.Expires = duration(m, "expires", true)
-		if d, err := rule.ParseDuration(f.Value); err == nil && d.N <= 0 {
-			m.Add(f.Fault("write how long after its time it is still of use, as in \"3 days\"", "a step that expires after %q never happens", f.Value))
+	d.GoalWithin = 45 * 24 * time.Hour
+	if f := m.Text("goal_within", false); f.Set {
+		if !m.Has("goal") {
+			m.Add(f.Fault("add a goal, or take it out", "there is no goal to reach within %s", f.Value))
+		}
+		if d.GoalWithin = length(duration(m, "goal_within", true)); d.GoalWithin <= 0 {
+			m.Add(f.Fault("write it as in \"45 days\"", "a goal cannot be reached within %q", f.Value))
 		}
 	}
-	actions := 0
-	for _, key := range []string{"message", "task", "tag"} {
-		if m.Has(key) {
-			actions++
+}
+
+// parseManners reads how the campaign behaves beside others, and when data or
+// answers are missing.
+func (d *Definition) parseManners(m *workspace.Mapping) {
+	d.Priority = m.Number("priority", 50, 0, 100)
+	d.Holdout = m.Percent("holdout", 0, 90)
+	d.NoOlderThan = 15 * time.Minute
+	if m.Has("data_no_older_than") {
+		d.NoOlderThan = length(duration(m, "data_no_older_than", true))
+		if f := m.Text("data_no_older_than", true); f.Set && d.NoOlderThan < 5*time.Minute {
+			m.Add(f.Fault("write at least \"5 minutes\"", "Stripe is asked for what was missed every five minutes, so data is often older than %q", f.Value))
 		}
 	}
-	if x := m.Map("message"); x != nil {
-		s.Action = Message
-		if ch := x.Choice("channel", true, "inapp", "email"); ch.Value == "email" {
-			x.Add(ch.Fault("use inapp", "channel \"email\" is not supported yet"))
-		}
-		s.Sender = x.Sender("from")
-		if s.Sender == 0 && known.Settings.Sender == 0 && !known.Stored {
-			x.Add(x.Here().Fault("add \"from: admin:ID\" here, or \"intercom: {sender: admin:ID}\" to the workspace", "the message has no sender"))
-		}
-		s.Body = template(x, "body", true)
-		x.Later("traceable", "subject", "template", "languages")
-		x.Done()
-	}
-	if x := m.Map("task"); x != nil {
-		s.Action = Task
-		s.Title = template(x, "title", false)
-		s.Body = template(x, "body", false)
-		if s.Due = duration(x, "due", true); s.Due.N < 0 {
-			x.Add(x.Text("due", true).Fault("", "a task cannot be due before it is opened"))
-		}
-		if f := x.Text("team", true); f.Set {
-			s.Team = f.Value
-			if _, ok := known.Settings.Teams[f.Value]; !ok && !known.Stored {
-				x.Add(f.Fault("add it to \"teams:\" of the workspace", "there is no team %q", f.Value))
-			}
-		}
-		x.Done()
-	}
-	if f := m.Text("tag", false); f.Set {
-		s.Action, s.Tag = Tag, strings.TrimSpace(f.Value)
-		if s.Tag == "" {
-			m.Add(f.Fault("", "the tag is empty"))
+	d.Resend = m.Choice("on_unknown", false, "ask", "resend").Value == "resend"
+	d.CatchUp = CatchUp(m.Choice("catch_up", false, string(CatchUpLatest), string(CatchUpAll), string(CatchUpNone)).Value)
+	d.ReenterAfter = ReenterAfter
+	if f := m.Text("reenter_after", false); f.Set {
+		d.ReenterAfter = length(duration(m, "reenter_after", true))
+		switch {
+		case d.Episode.Kind != EpisodeEntry && d.Episode.Kind != "":
+			m.Add(f.Fault("take it out", "reenter_after belongs to episode: entry"))
+		case d.ReenterAfter < 0:
+			m.Add(f.Fault("write it as in \"7 days\"", "nobody can come back %q after", f.Value))
 		}
 	}
-	m.Later("untag", "event", "note", "attributes", "webhook", "contact", "variants")
-	m.Done()
-	if actions != 1 && s.Name != "" {
-		m.Add(m.Here().Fault("give it one of message, task, tag", "step %q does %d things; a step does one", s.Name, actions))
+}
+
+func parseRule(m *workspace.Mapping, f workspace.Field, known Known) *rule.Rule {
+	r, err := rule.New(f.Value, known.catalog(), known.Settings.Currency)
+	if err != nil {
+		for _, x := range f.RuleFaults(err) {
+			m.Add(x)
+		}
 	}
-	return s
+	return r
 }
 
 func duration(m *workspace.Mapping, key string, required bool) rule.Duration {
@@ -213,16 +216,4 @@ func duration(m *workspace.Mapping, key string, required bool) rule.Duration {
 // length is a step's duration as a span of time: its units are all exact.
 func length(d rule.Duration) time.Duration {
 	return d.AddTo(time.Unix(0, 0)).Sub(time.Unix(0, 0))
-}
-
-func template(m *workspace.Mapping, key string, html bool) *Template {
-	f := m.Text(key, true)
-	if !f.Set {
-		return nil
-	}
-	t, err := NewTemplate(f.Value, html)
-	if err != nil {
-		m.Add(f.Fault(err.Hint, "%s", err.Msg))
-	}
-	return t
 }

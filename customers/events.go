@@ -1,6 +1,7 @@
 package customers
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -37,6 +38,9 @@ var eventKinds = []string{
 	invoiceCreated, createdSubscription, charged, chargeRefunded, chargeFailed, deletedSubscription,
 	paymentRecovered, cardUpdated, trialWillEnd, firstPayment,
 }
+
+// EventKinds are the kinds of events, in the order in which docs list them.
+func EventKinds() []string { return slices.Clone(eventKinds) }
 
 var eventCatalog = []field[event]{
 	{rule.Attribute{

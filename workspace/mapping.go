@@ -3,6 +3,7 @@ package workspace
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -70,6 +71,13 @@ func (m *Mapping) find(key string) *yaml.Node {
 
 // Has reports whether a key is there, whatever its value.
 func (m *Mapping) Has(key string) bool { return m.find(key) != nil }
+
+// Plain reports whether a key is there with a value that is neither a list nor a
+// mapping.
+func (m *Mapping) Plain(key string) bool {
+	n := m.find(key)
+	return n != nil && n.Kind == yaml.ScalarNode
+}
 
 // Here is the place of the mapping itself, for faults about what is missing.
 func (m *Mapping) Here() Field { return Field{doc: m.doc, node: m.node} }
@@ -180,6 +188,38 @@ func (m *Mapping) Pairs() (keys, values []Field) {
 		values = append(values, value)
 	}
 	return keys, values
+}
+
+// Keys are the names of a free mapping, in file order. Read each by its name.
+func (m *Mapping) Keys() (names []string) {
+	for i := 0; i+1 < len(m.node.Content); i += 2 {
+		names = append(names, m.node.Content[i].Value)
+	}
+	return names
+}
+
+// Number reads an optional whole number between two others.
+func (m *Mapping) Number(key string, fallback, least, most int) int {
+	return m.bounded(key, "", fallback, least, most)
+}
+
+// Percent reads an optional share, as in 10%, as a whole number of percent.
+func (m *Mapping) Percent(key string, fallback, most int) int {
+	return m.bounded(key, "%", fallback, 0, most)
+}
+
+func (m *Mapping) bounded(key, unit string, fallback, least, most int) int {
+	f := m.Text(key, false)
+	if !f.Set {
+		return fallback
+	}
+	digits, ok := strings.CutSuffix(strings.TrimSpace(f.Value), unit)
+	n, err := strconv.Atoi(strings.TrimSpace(digits))
+	if !ok || err != nil || n < least || n > most {
+		m.add(f.Fault(fmt.Sprintf("write a whole number from %d%s to %d%s", least, unit, most, unit), "%s cannot be %q", key, f.Value))
+		return fallback
+	}
+	return n
 }
 
 // Later names keys that the language has and this version does not know how to

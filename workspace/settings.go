@@ -17,6 +17,8 @@ type Settings struct {
 	Zone     *time.Location // for days, dates and working time
 	Currency string         // lower-case ISO code: what a bare number beside money means
 
+	Budget Budget
+
 	Quiet             QuietSpan // by the clock on the customer's wall
 	HoldUnknownZone   bool      // no message at all while the zone is unknown; false: 11:00-16:00 of Zone
 	TimezoneAttribute string    // Intercom contact attribute with an IANA name; empty: none
@@ -40,11 +42,20 @@ type Settings struct {
 // the two are equal there is no quiet.
 type QuietSpan struct{ From, To int }
 
+// A Budget is how much contact one person gets, whatever the campaigns and
+// channels (one-budget).
+type Budget struct {
+	Contacts int           // at most so many within the window; 0: any number
+	Within   time.Duration // rolling: it has no calendar days at whose end it could double
+	Apart    time.Duration // between two: of several messages that wait for one person, one at a time goes out
+}
+
 // Defaults are in force until somebody applies a workspace: decent, and silent
 // in Intercom's name because no sender is set.
 func Defaults() Settings {
 	return Settings{
 		Zone: time.UTC, Currency: "usd",
+		Budget: Budget{Contacts: 3, Within: 7 * 24 * time.Hour, Apart: 20 * time.Hour},
 		Quiet:  QuietSpan{From: 21 * 60, To: 8 * 60},
 		Region: "us", TimezoneAttribute: "timezone",
 		UnusualCustomers: 100, UnusualShare: 50,
@@ -85,6 +96,7 @@ func ParseSettings(d Document) (Settings, Faults) {
 	if f := m.Text("timezone_attribute", false); f.Set {
 		s.TimezoneAttribute = f.Value
 	}
+	s.Budget = parseBudget(m, s.Budget)
 	if o := m.Map("opt_out"); o != nil {
 		s.OptOutTag = o.Text("tag", false).Value
 		s.OptOutAttribute = o.Text("attribute", false).Value
@@ -118,7 +130,7 @@ func ParseSettings(d Document) (Settings, Faults) {
 		}
 		t.Done()
 	}
-	m.Later("contact_budget", "stripe", "holdout", "retention")
+	m.Later("stripe", "holdout", "retention")
 	m.Done()
 	faults.Sort()
 	return s, faults
