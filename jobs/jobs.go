@@ -24,6 +24,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -223,24 +224,34 @@ func (p *Poker) Sync(ctx context.Context, tx pgx.Tx, account string) error {
 }
 
 // Due pokes for every delivery that is due at an instant and that no job is on
-// its way for.
+// its way for. What was released with many others, such as by the end of the
+// night, is worked after what has just become due.
 func (p *Poker) Due(ctx context.Context, tx pgx.Tx, now time.Time) (int, error) {
 	const chunk = 2000
 	for total := 0; ; {
-		keys, err := campaigns.Poke(ctx, tx, now, chunk)
-		if err != nil || len(keys) == 0 {
+		due, err := campaigns.Poke(ctx, tx, now, chunk)
+		if err != nil || len(due.Urgent)+len(due.Released) == 0 {
 			return total, err
 		}
-		params := make([]river.InsertManyParams, len(keys))
-		for i, k := range keys {
-			params[i].Args = DeliverArgs{Key: k}
+		var params []river.InsertManyParams
+		for keys := range slices.Chunk(due.Urgent, poked) {
+			params = append(params, river.InsertManyParams{Args: DeliverArgs{Keys: keys}, InsertOpts: &river.InsertOpts{Priority: urgent}})
+		}
+		for keys := range slices.Chunk(due.Released, poked) {
+			params = append(params, river.InsertManyParams{Args: DeliverArgs{Keys: keys}, InsertOpts: &river.InsertOpts{Priority: released}})
 		}
 		if _, err := p.client.InsertManyFastTx(ctx, tx, params); err != nil {
 			return total, fmt.Errorf("poke deliveries: %w", err)
 		}
-		total += len(keys)
+		total += len(due.Urgent) + len(due.Released)
 	}
 }
+
+// River's priorities of deliver jobs.
+const (
+	urgent   = 1
+	released = 3
+)
 
 func (p *Poker) insert(ctx context.Context, tx pgx.Tx, args river.JobArgs) error {
 	if _, err := p.client.InsertTx(ctx, tx, args, nil); err != nil {

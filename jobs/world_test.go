@@ -60,17 +60,25 @@ func newWorld(t *testing.T, step string, faults func(*http.Request) sandbox.Faul
 	links := intercom.NewLinks(client)
 	store, err := campaigns.NewStore(campaigns.Config{
 		Pool: pool, Logger: logger,
-		Contact: func(ctx context.Context, tx pgx.Tx, ref customers.Ref) (campaigns.Contact, error) {
-			l, err := links.Lock(ctx, tx, ref.Account, ref.Customer)
-			c := campaigns.Contact{ID: l.ContactID, Role: l.Role, Email: l.Email, OptOut: l.OptedOut, Checked: l.CheckedAt}
-			if !l.CheckedAt.IsZero() {
-				c.State = string(l.State)
+		Contacts: func(ctx context.Context, tx pgx.Tx, refs []customers.Ref, _ bool) (map[customers.Ref]campaigns.Contact, error) {
+			out := map[customers.Ref]campaigns.Contact{}
+			for _, ref := range refs {
+				l, err := links.Lock(ctx, tx, ref.Account, ref.Customer)
+				if err != nil {
+					return nil, err
+				}
+				c := campaigns.Contact{ID: l.ContactID, Role: l.Role, Email: l.Email, OptOut: l.OptedOut, Checked: l.CheckedAt}
+				if !l.CheckedAt.IsZero() {
+					c.State = string(l.State)
+				}
+				out[ref] = c
 			}
-			return c, err
+			return out, nil
 		},
-		Unapplied: func(ctx context.Context, tx pgx.Tx, account int, stripeID string) (bool, error) {
-			return stripesync.Unapplied(ctx, tx, account, stripeID)
+		Unapplied: func(ctx context.Context, tx pgx.Tx, account int, stripeIDs []string) (map[string]bool, error) {
+			return stripesync.Unapplied(ctx, tx, account, stripeIDs)
 		},
+		AsOf: func(ctx context.Context, tx pgx.Tx) (map[int]time.Time, error) { return stripesync.AsOf(ctx, tx) },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -190,7 +198,7 @@ func (w *world) deliver(key campaigns.Key) {
 }
 
 func (w *world) try(key campaigns.Key) error {
-	return (&deliverWorker{Config: w.Config}).Work(w.t.Context(), &river.Job[DeliverArgs]{Args: DeliverArgs{Key: key}})
+	return (&deliverWorker{Config: w.Config}).Work(w.t.Context(), &river.Job[DeliverArgs]{Args: DeliverArgs{Keys: []campaigns.Key{key}}})
 }
 
 // stands says how a delivery stands: state, reason and number of claims.

@@ -60,10 +60,11 @@ func wire(ctx context.Context, w wiring) (*product, error) {
 	}
 	p.campaigns, err = campaigns.NewStore(campaigns.Config{
 		Pool: w.Pool, Logger: w.Logger, DryRun: w.Env.DryRun, NoIntercom: p.intercom == nil,
-		Contact: p.contact,
-		Unapplied: func(ctx context.Context, tx pgx.Tx, account int, stripeID string) (bool, error) {
-			return stripesync.Unapplied(ctx, tx, account, stripeID)
+		Contacts: p.contacts,
+		Unapplied: func(ctx context.Context, tx pgx.Tx, account int, stripeIDs []string) (map[string]bool, error) {
+			return stripesync.Unapplied(ctx, tx, account, stripeIDs)
 		},
+		AsOf: func(ctx context.Context, tx pgx.Tx) (map[int]time.Time, error) { return stripesync.AsOf(ctx, tx) },
 	})
 	if err != nil {
 		return nil, err
@@ -145,21 +146,29 @@ var intercomHosts = map[string]string{
 	"us": "https://api.intercom.io", "eu": "https://api.eu.intercom.io", "au": "https://api.au.intercom.io",
 }
 
-// contact locks the person a customer is and returns what is stored of the
-// contact.
-func (p *product) contact(ctx context.Context, tx pgx.Tx, ref customers.Ref) (campaigns.Contact, error) {
-	l, err := p.links.Lock(ctx, tx, ref.Account, ref.Customer)
-	if err != nil {
-		return campaigns.Contact{}, err
+// contacts returns what is stored of the contacts that customers are, and under
+// lock locks the persons.
+func (p *product) contacts(ctx context.Context, tx pgx.Tx, refs []customers.Ref, lock bool) (map[customers.Ref]campaigns.Contact, error) {
+	out := make(map[customers.Ref]campaigns.Contact, len(refs))
+	for _, ref := range refs {
+		read := p.links.Stored
+		if lock {
+			read = p.links.Lock
+		}
+		l, err := read(ctx, tx, ref.Account, ref.Customer)
+		if err != nil {
+			return nil, err
+		}
+		c := campaigns.Contact{
+			ID: l.ContactID, Role: l.Role, Email: l.Email, OptOut: l.OptedOut, Checked: l.CheckedAt,
+			Place: campaigns.Place{Zone: l.Timezone, LocationCountry: l.Country, LocationRegion: l.Region},
+		}
+		if !l.CheckedAt.IsZero() {
+			c.State = string(l.State)
+		}
+		out[ref] = c
 	}
-	c := campaigns.Contact{
-		ID: l.ContactID, Role: l.Role, Email: l.Email, OptOut: l.OptedOut, Checked: l.CheckedAt,
-		Place: campaigns.Place{Zone: l.Timezone, LocationCountry: l.Country, LocationRegion: l.Region},
-	}
-	if !l.CheckedAt.IsZero() {
-		c.State = string(l.State)
-	}
-	return c, nil
+	return out, nil
 }
 
 // startJobs starts the workers. Stop them with stopJobs.
