@@ -27,16 +27,15 @@ type QuietDays struct {
 	Dates    []rule.Date // with year 0: each year's
 }
 
-// Includes reports whether the day that local shows is quiet: local is an
-// instant in the customer's zone.
-func (q QuietDays) Includes(local time.Time) bool {
-	if q.Weekdays[local.Weekday()] {
+// Includes reports whether the day that wall shows, in its own zone, is quiet.
+func (q QuietDays) Includes(wall time.Time) bool {
+	if q.Weekdays[wall.Weekday()] {
 		return true
 	}
 	if len(q.Dates) == 0 {
 		return false
 	}
-	year, month, day := local.Date()
+	year, month, day := wall.Date()
 	for _, d := range q.Dates {
 		if d.Day == day && d.Month == month && (d.Year == year || d.Year == 0) {
 			return true
