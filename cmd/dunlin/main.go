@@ -64,6 +64,7 @@ type cli struct {
 	Campaigns  campaignsCmd  `cmd:"" help:"Start, pause and look at campaigns." group:"definitions"`
 	Deliveries deliveriesCmd `cmd:"" help:"What was sent, skipped, or waits, and why." group:"work"`
 	Tasks      tasksCmd      `cmd:"" help:"Follow-up tasks, the most money first." group:"work"`
+	Holds      holdsCmd      `cmd:"" help:"Who is not to be contacted, why, and until when." group:"work"`
 }
 
 func main() {
