@@ -94,7 +94,7 @@ func (s *Store) situations(ctx context.Context, tx pgx.Tx, keys []Key, now time.
 		x.Contact = contacts[x.key.Ref()]
 	}
 	for _, read := range []func(context.Context) error{
-		l.readDefinitions, l.readPictures, l.readWorkspace, l.readNews, l.readEpisodes, l.readMembers, l.readRules, l.readBudget,
+		l.readDefinitions, l.readPictures, l.readWorkspace, l.readNews, l.readEpisodes, l.readHolds, l.readMembers, l.readRules, l.readBudget,
 	} {
 		if err := read(ctx); err != nil {
 			return nil, nil, err
@@ -378,6 +378,18 @@ func (l *look) readEpisodes(ctx context.Context) error {
 	})
 	if err != nil {
 		return fmt.Errorf("read episodes: %w", err)
+	}
+	return nil
+}
+
+// readHolds finds what somebody, or a dispute, has to say against contact.
+func (l *look) readHolds(ctx context.Context) error {
+	holds, err := holdsAmong(ctx, l.tx, l.refs, l.now)
+	if err != nil {
+		return err
+	}
+	for _, x := range l.list {
+		x.Holds = holds[x.ref()]
 	}
 	return nil
 }
