@@ -236,14 +236,33 @@ func TestParse_examples(t *testing.T) {
 }
 
 // TestParse_stored holds that a stored version still parses when what it refers
-// to is gone: who is enrolled goes on.
+// to is gone, and when it was stored before some faults were known: who is
+// enrolled goes on.
 func TestParse_stored(t *testing.T) {
 	t.Parallel()
-	source := "kind: campaign\nname: c\nsegment: gone\nepisode: entry\nexisting: ignore\nsteps:\n  - {name: a, at: 1 day, task: {title: t, body: b, team: gone, due: 1 day}}\n  - {name: b, at: 1 day, message: {channel: inapp, body: b}}\n"
-	if _, faults := parse(t, source, Known{Settings: workspace.Defaults()}); len(faults) != 3 {
-		t.Errorf("before it is stored\n got %s\nwant three faults", faults.Explain())
-	}
-	if _, faults := parse(t, source, Known{Settings: workspace.Defaults(), Stored: true}); len(faults) != 0 {
-		t.Errorf("stored\n got %s\nwant none", faults.Explain())
+	for _, tt := range []struct {
+		name, source string
+		before       int // faults before it is stored
+	}{
+		{"what it refers to is gone", "segment: gone\nepisode: entry\nexisting: ignore\nsteps:\n  - {name: a, at: 1 day, task: {title: t, body: b, team: gone, due: 1 day}}\n  - {name: b, at: 1 day, message: {channel: inapp, body: b}}\n  - {name: c, at: 1 day, note: b}\n", 4},
+		{"an event that is gone", "trigger: gone\nsteps:\n  - {name: a, at: 1 day, tag: x}\n", 1},
+		{"before the enrollment", definition("", "  - {name: a, at: -3 days, tag: x}\n"), 1},
+		{"a long name", definition("", "  - {name: "+strings.Repeat("a", 200)+", at: 3 days, tag: x}\n"), 1},
+		{"a tag with braces", definition("", "  - {name: a, at: 3 days, tag: '{{ customer.plan }}'}\n"), 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			source := tt.source
+			if !strings.HasPrefix(source, "kind:") {
+				source = "kind: campaign\nname: c\n" + source
+			}
+			k := Known{Segments: []string{"delinquent"}, Settings: workspace.Defaults()}
+			if _, faults := parse(t, source, k); len(faults) != tt.before {
+				t.Errorf("before it is stored\n got %s\nwant %d faults", faults.Explain(), tt.before)
+			}
+			if _, faults := parse(t, source, Known{Settings: workspace.Defaults(), Stored: true}); len(faults) != 0 {
+				t.Errorf("stored\n got %s\nwant none", faults.Explain())
+			}
+		})
 	}
 }
