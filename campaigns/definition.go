@@ -72,6 +72,18 @@ func Parse(doc workspace.Document, known Known) (Definition, workspace.Faults) {
 	return d, faults
 }
 
+// Audience says for people whom a campaign enrolls.
+func (d *Definition) Audience() string {
+	who := "members of " + d.Segment
+	switch {
+	case d.Trigger == "":
+		return who
+	case d.Segment == "":
+		who = "every customer"
+	}
+	return who + " at each " + d.Trigger
+}
+
 func parseTrigger(m *workspace.Mapping, known Known) string {
 	f := m.Text("trigger", true)
 	if kinds := customers.EventKinds(); f.Set && !known.Stored && !slices.Contains(kinds, f.Value) {

@@ -1,8 +1,6 @@
 package campaigns
 
 import (
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -18,16 +16,12 @@ func FuzzParse(f *testing.F) {
 	for _, tt := range wrong {
 		f.Add(definition(tt.head, tt.steps))
 	}
-	files, err := filepath.Glob("../examples/*.yaml")
+	examples, err := workspace.ReadFiles([]string{"../examples"}, nil)
 	if err != nil {
 		f.Fatal(err)
 	}
-	for _, name := range files {
-		data, err := os.ReadFile(name)
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(string(data))
+	for _, d := range examples {
+		f.Add(d.Source)
 	}
 	for _, s := range []string{
 		allKeys, "kind: campaign\nname: a\nsteps: [&a {name: a, at: 1 day, message: *a}]\n",

@@ -217,22 +217,11 @@ func TestParse_examples(t *testing.T) {
 			campaigns = append(campaigns, c)
 		}
 	}
-	var got []string
+	var got bytes.Buffer
 	for _, c := range campaigns {
-		line := fmt.Sprintf("%s: %s %s/%d anchor=%q existing=%v", c.Name, c.Segment, c.Episode.Kind, c.Episode.Every, c.Anchor, c.EnrollExisting)
-		for _, s := range c.Steps {
-			line += fmt.Sprintf("; %s %s %s expires %s", s.Name, s.At, s.Action, s.Expires)
-		}
-		got = append(got, line)
+		got.WriteString(summary(c) + "\n")
 	}
-	want := []string{
-		`annual-offer: monthly-mid-band every/90 anchor="" existing=true; offer 2 days message expires 3 days; mark 3 days tag expires 3 days`,
-		`card-expiring: cards-expiring-soon card/0 anchor="card_expires_at" existing=true; nudge -21 days message expires 3 days; call -5 days task expires 3 days; mark 1 day tag expires 3 days`,
-		`payment-failed: delinquent entry/0 anchor="" existing=true; nudge 0 days message expires 3 days; second-nudge 4 days message expires 3 days; follow-up 7 days task expires 3 days`,
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("(-want +got)\n%s", diff)
-	}
+	golden(t, "examples", got.Bytes())
 }
 
 // TestParse_stored holds that a stored version still parses when what it refers
