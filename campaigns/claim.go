@@ -4,8 +4,9 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
-	"encoding/hex"
+	"encoding/base32"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -198,7 +199,7 @@ func (s *Store) claim(ctx context.Context, tx pgx.Tx, list []*situated, claims [
 	for i, x := range list {
 		c := claims[i]
 		c.Token = rand.Text()
-		c.Reference = reference(c.Key)
+		c.Reference = referenceOf(c.Key)
 		if c.Action == Task {
 			id, err := s.openTask(ctx, tx, *x, c, now)
 			if err != nil {
@@ -253,11 +254,11 @@ func (s *Store) claim(ctx context.Context, tx pgx.Tx, list []*situated, claims [
 	return out, nil
 }
 
-// reference is what the effect of a delivery can be found by again. It names
-// nobody.
-func reference(k Key) string {
+// referenceOf is what the effect of a delivery can be found by again: the same in
+// every attempt, short enough to be read out, and about nobody.
+func referenceOf(k Key) string {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%d\x00%d\x00%s\x00%s\x00%s", k.Account, k.Customer, k.Campaign, k.Episode, k.Step))
-	return "dunlin-" + hex.EncodeToString(sum[:10])
+	return strings.ToLower(base32.StdEncoding.EncodeToString(sum[:]))[:10]
 }
 
 func taskStays(c Contact) Reason {

@@ -161,7 +161,7 @@ func TestClaim_message(t *testing.T) {
 	w.exec(`update dunlin.customers set name = '<b>Ann</b>'`)
 	k := w.key(id, "c", "nudge")
 	c, ok := w.claim(k, noon)
-	if !ok || c.Token == "" || !strings.HasPrefix(c.Reference, "dunlin-") {
+	if !ok || c.Token == "" || len(c.Reference) != 10 {
 		t.Fatalf("got %+v %v", c, ok)
 	}
 	c.Token, c.Reference = "", ""
@@ -338,7 +338,7 @@ func TestClaim_waitsAndExpires(t *testing.T) {
 	w.claim(k, noon.Add(2*day))
 	w.wantDelivery(k, "skipped no_contact")
 	w.claim(w.key(id, "c", "end"), noon.Add(13*day))
-	w.wantDelivery(w.key(id, "c", "end"), "skipped no_contact")
+	w.wantDelivery(w.key(id, "c", "end"), "skipped expired")
 
 	w, id = due(t, nudge)
 	k = w.key(id, "c", "nudge")

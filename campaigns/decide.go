@@ -259,18 +259,9 @@ func (s Situation) expired() bool { return s.Expires != nil && !s.Now.Before(*s.
 func (s Situation) expiredBecause() Reason {
 	switch s.Waited {
 	case "", NotYet, ReentryWait:
-	default:
-		return s.Waited
-	}
-	switch {
-	case s.Step.Action == Task:
 		return Expired
-	case s.Contact.State == "none":
-		return NoContact
-	case s.Contact.State == "ambiguous":
-		return AmbiguousContact
 	}
-	return Expired
+	return s.Waited
 }
 
 func (s Situation) testOnly() bool {

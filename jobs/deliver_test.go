@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/riverqueue/river"
+
 	"github.com/dunlin/dunlin/intercom"
 	"github.com/dunlin/dunlin/sandbox"
 )
