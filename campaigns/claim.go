@@ -101,6 +101,11 @@ func (s *Store) Claim(ctx context.Context, key Key, now time.Time) (claim Claim,
 			return err
 		}
 		d := Decide(x.Situation)
+		if !repeats(x.Waited, d) {
+			if err := s.logDecisions(ctx, tx, []Decided{x.decided(key, d)}); err != nil {
+				return err
+			}
+		}
 		if d.Verdict != Send {
 			return s.settle(ctx, tx, key, d, now)
 		}
@@ -121,8 +126,23 @@ func (s *Store) Claim(ctx context.Context, key Key, now time.Time) (claim Claim,
 type situated struct {
 	Situation
 	campaign string
+	version  int
+	holdout  int // percent
+	mentions []mention
 	picture  customers.Picture
 	settings workspace.Settings
+}
+
+// decided is what the log keeps of a decision.
+func (x *situated) decided(key Key, d Decision) Decided {
+	out := Decided{
+		Key: key, Version: x.version, Decision: d, Situation: &x.Situation,
+		Holdout: x.holdout, Mentions: x.mentions, Picture: x.picture,
+	}
+	if len(x.Step.Variants) > 1 {
+		out.Variant = x.Step.variant(x.campaign, person(x.Contact, x.picture.Ref)).Name
+	}
+	return out
 }
 
 // situation reads everything a decision depends on. Under lock, the person's
@@ -177,7 +197,7 @@ func (s *Store) situation(ctx context.Context, tx pgx.Tx, key Key, now time.Time
 		return x, false, err
 	}
 	step, _ := d.Step(key.Step)
-	x = situated{campaign: key.Campaign, picture: picture, settings: settings, Situation: Situation{
+	x = situated{campaign: key.Campaign, version: version, holdout: d.Holdout, picture: picture, settings: settings, Situation: Situation{
 		Now: now, Settings: settings, DryRun: s.DryRun, NoIntercom: s.NoIntercom,
 		Paused: campaign == Halted, Enrolled: state == "active", NeverExit: d.NeverExit,
 		Step: step, Scheduled: schedule(d, step, picture, startsAt, settings.Zone), Contact: contact, Waited: waited,
@@ -210,6 +230,7 @@ func (s *Store) situation(ctx context.Context, tx pgx.Tx, key Key, now time.Time
 	} else if err != nil {
 		return x, false, err
 	}
+	x.mentions = mentionedBy(segment.Parents, segment.Rule, step.If, d.Goal)
 	x.Condition = true
 	if step.If != nil {
 		parents, err := segments.ParentsOf(ctx, tx, step.If, settings.Currency)
