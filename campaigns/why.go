@@ -47,6 +47,8 @@ type Answer struct {
 	definition Definition
 	settings   workspace.Settings
 	past       bool
+	unready    bool   // the account's first sync has not finished; of now alone
+	waits      string // why the segment's campaigns wait; empty when they do not
 }
 
 // A Passage is one enrollment in an [Answer].
@@ -121,9 +123,9 @@ type segmentsDB interface {
 
 func (a *Answer) read(ctx context.Context, tx pgx.Tx, ref customers.Ref) (err error) {
 	err = tx.QueryRow(ctx, `
-		select a.name, c.stripe_id, (select min(stopped_at) from dunlin.stops where stopped_at <= $3 and (lifted_at is null or lifted_at > $3))
+		select a.name, c.stripe_id, a.ready_at is null and not $4, (select min(stopped_at) from dunlin.stops where stopped_at <= $3 and (lifted_at is null or lifted_at > $3))
 		from dunlin.customers c join dunlin.accounts a using (account_id)
-		where c.account_id = $1 and c.customer_id = $2`, ref.Account, ref.Customer, a.At).Scan(&a.Account, &a.Customer, &a.StoppedAt)
+		where c.account_id = $1 and c.customer_id = $2`, ref.Account, ref.Customer, a.At, a.past).Scan(&a.Account, &a.Customer, &a.unready, &a.StoppedAt)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return customers.ErrNotFound
 	}
@@ -218,9 +220,7 @@ func (a *Answer) readSegment(ctx context.Context, tx pgx.Tx, ref customers.Ref) 
 	if answer.Unknown != "" {
 		a.remark("what its attributes were is not known: %s", answer.Unknown)
 	}
-	if s.Waits != "" {
-		a.remark("segment %s has changed unusually, and its campaigns wait until somebody accepts that: %s", name, s.Waits)
-	}
+	a.waits = s.Waits
 	answer.Version = s.Version
 	a.Segment = &answer
 	return nil

@@ -32,8 +32,13 @@ func (a *Answer) neverEnrolled(ctx context.Context, tx pgx.Tx, ref customers.Ref
 	case a.State == Halted:
 		because("the campaign is paused, and enrolls nobody", "dunlin campaigns resume "+a.Campaign)
 	}
+	if a.waits != "" {
+		because("segment "+a.definition.Segment+" has changed unusually, and enrolls nobody until somebody accepts that", "dunlin segments accept "+a.definition.Segment)
+	}
 	if s := a.Segment; s != nil {
 		switch {
+		case a.unready && !s.Member:
+			because("the customers of account "+a.Account+" are not all here: nobody of it joins a segment before it is synced; see dunlin doctor", "")
 		case s.Until != "" && !s.Member:
 			because("not a member of segment "+s.Segment+": "+s.Until, "")
 		case s.Until != "":

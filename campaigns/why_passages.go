@@ -46,7 +46,7 @@ func (a *Answer) passages(ctx context.Context, tx pgx.Tx, ref customers.Ref) ([]
 		places[p.Episode] = i
 	}
 	rows, err = tx.Query(ctx, `
-		select episode, step, action, state, coalesce(reason, ''), coalesce(variant, ''), coalesce(detail, ''), contacts,
+		select episode, step, action, state, coalesce(reason, ''), coalesce(variant, ''), coalesce(detail, ''), contacts or action = 'message',
 		       scheduled_at, due_at, expires_at, claimed_at, ended_at
 		from dunlin.deliveries
 		where account_id = $1 and customer_id = $2 and campaign = $3

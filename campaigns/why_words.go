@@ -187,7 +187,9 @@ func (a *Answer) toChange(t *Taken) string {
 	case OptedOut:
 		return "the contact wants messages again (" + in.Contact.OptOut + ")"
 	case ConditionFalse:
-		return either(lacking(t.If), "and")
+		if short := lacking(t.If); len(short) > 0 {
+			return "if this had been so: " + either(short, "and")
+		}
 	case HeldOut:
 		return "nothing: who is in the holdout stays there"
 	case DryRun:
