@@ -24,7 +24,7 @@ type Question struct {
 }
 
 // An Answer says why a customer was contacted by a campaign, or why not, and
-// what would change that (every-why). It names no person.
+// what would change that (every-why).
 type Answer struct {
 	Account  string    `json:"account"`
 	Customer string    `json:"customer"` // id at Stripe

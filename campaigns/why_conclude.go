@@ -1,6 +1,7 @@
 package campaigns
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -127,7 +128,7 @@ func (a *Answer) conclude() {
 	var reached *Taken
 	for i := range a.Enrollments {
 		for j := range a.Enrollments[i].Steps {
-			if t := &a.Enrollments[i].Steps[j]; t.Contacts && t.ClaimedAt != nil && t.State != "failed" && t.State != "skipped" {
+			if t := &a.Enrollments[i].Steps[j]; t.Contacts && (t.State == "sent" || t.State == "unknown") {
 				reached = t
 			}
 		}
@@ -135,12 +136,17 @@ func (a *Answer) conclude() {
 	newest := &a.Enrollments[len(a.Enrollments)-1]
 	a.Contacted = reached != nil
 	a.Summary = a.sum(reached, newest)
-	if newest.State != "active" {
+	switch {
+	case newest.State != "active":
 		a.afterTheEnd(newest)
+	case a.State == Halted:
+		a.Change = append(a.Change, "dunlin campaigns resume "+a.Campaign)
+	case a.StoppedAt != nil:
+		a.Change = append(a.Change, "dunlin resume")
 	}
 	for i := range newest.Steps {
 		t := &newest.Steps[i]
-		if t.State != "planned" && t.State != "skipped" {
+		if t.State != "planned" && t.State != "skipped" || Reason(t.Reason) == Paused && a.State == Halted || Reason(t.Reason) == Stopped && a.StoppedAt != nil {
 			continue
 		}
 		if newest.State != "active" && t.Reason == newest.Reason { // it ended with the enrollment
@@ -176,16 +182,19 @@ func (a *Answer) afterTheEnd(p *Passage) {
 // sum is the sentence that answers first.
 func (a *Answer) sum(reached *Taken, newest *Passage) string {
 	zone := a.settings.Zone
+	claimed := func() string { return minute(cmp.Or(reached.ClaimedAt, reached.EndedAt), zone) }
 	switch {
 	case reached != nil && reached.State == "unknown":
-		return fmt.Sprintf("Contacted, perhaps: step %s at %s; Intercom gave no clear answer.", reached.Step, minute(reached.ClaimedAt, zone))
+		return fmt.Sprintf("Contacted, perhaps: step %s at %s; Intercom gave no clear answer.", reached.Step, claimed())
 	case reached != nil:
-		return fmt.Sprintf("Contacted: step %s at %s.", reached.Step, minute(reached.ClaimedAt, zone))
+		return fmt.Sprintf("Contacted: step %s at %s.", reached.Step, claimed())
 	}
 	var ended *Taken
 	for i := range newest.Steps {
 		t := &newest.Steps[i]
 		switch {
+		case t.State == "planned" && t.DueAt != nil && !t.DueAt.After(a.At):
+			return fmt.Sprintf("Not contacted yet: step %s is due since %s.", t.Step, minute(t.DueAt, zone))
 		case t.State == "planned" && t.Reason == "":
 			return fmt.Sprintf("Not contacted yet: step %s is planned for %s.", t.Step, minute(t.DueAt, zone))
 		case t.State == "planned":

@@ -1,10 +1,12 @@
 package campaigns
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -50,7 +52,7 @@ func (a *Answer) passages(ctx context.Context, tx pgx.Tx, ref customers.Ref) ([]
 		       scheduled_at, due_at, expires_at, claimed_at, ended_at
 		from dunlin.deliveries
 		where account_id = $1 and customer_id = $2 and campaign = $3
-		order by scheduled_at nulls last, due_at, step`, ref.Account, ref.Customer, a.Campaign)
+		order by step`, ref.Account, ref.Customer, a.Campaign)
 	if err != nil {
 		return nil, fmt.Errorf("read deliveries: %w", err)
 	}
@@ -66,7 +68,31 @@ func (a *Answer) passages(ctx context.Context, tx pgx.Tx, ref customers.Ref) ([]
 	if err != nil {
 		return nil, fmt.Errorf("read deliveries: %w", err)
 	}
+	for i := range list {
+		d, err := definitionOf(ctx, tx, a.settings, a.Campaign, list[i].Version)
+		if err != nil && !errors.As(err, &unreadable{}) {
+			return nil, err
+		}
+		slices.SortStableFunc(list[i].Steps, d.inOrder)
+	}
 	return list, nil
+}
+
+// inOrder compares steps by their times, those without one last, and then by
+// their places in the campaign.
+func (d *Definition) inOrder(x, y Taken) int {
+	place := func(t Taken) int {
+		return slices.IndexFunc(d.Steps, func(s Step) bool { return s.Name == t.Step })
+	}
+	switch {
+	case x.ScheduledAt == nil && y.ScheduledAt != nil:
+		return 1
+	case x.ScheduledAt != nil && y.ScheduledAt == nil:
+		return -1
+	case x.ScheduledAt != nil && !x.ScheduledAt.Equal(*y.ScheduledAt):
+		return x.ScheduledAt.Compare(*y.ScheduledAt)
+	}
+	return cmp.Compare(place(x), place(y))
 }
 
 // at is a delivery as it stood at an instant, as far as its row tells.

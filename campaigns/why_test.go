@@ -86,13 +86,13 @@ because not a member of segment owing yet: no tick had seen that its rule is tru
 	waiting := `
 Not contacted yet: step nudge waits (quiet hours) until 2026-03-03 08:00.
 active
-  call skipped condition_false
-    2 22:00 skip condition_false: deleted is false, delinquent is true, mrr is 50.00 usd, plan is missing
   nudge planned quiet_hours
     2 22:00 wait quiet_hours: 21:00-08:00 Europe/London (by the billing address)
+  call skipped condition_false
+    2 22:00 skip condition_false: deleted is false, delinquent is true, mrr is 50.00 usd, plan is missing
   later planned
-change call: if this had been so: mrr >= 200 usd (mrr is 50.00 usd) or plan = 'Pro' (plan is missing)
 change nudge: its quiet hours end at 2026-03-03 08:00 (08:00 Europe/London)
+change call: if this had been so: mrr >= 200 usd (mrr is 50.00 usd) or plan = 'Pro' (plan is missing)
 change later: its time comes at 2026-03-07 22:00
 `
 	wantTold(t, w.why(id, evening.Add(time.Minute), time.Time{}), waiting)
@@ -107,10 +107,10 @@ change later: its time comes at 2026-03-07 22:00
 	underway := w.why(id, morning, time.Time{})
 	w.record(c, Outcome{Result: Accepted, ExternalID: "conv_1"}, morning.Add(time.Minute))
 	done := w.why(id, morning.Add(time.Hour), time.Time{})
-	if !underway.Contacted || !done.Contacted || done.Summary != "Contacted: step nudge at 2026-03-03 08:00." || done.Summary != underway.Summary {
+	if underway.Contacted || !done.Contacted || done.Summary != "Contacted: step nudge at 2026-03-03 08:00." || underway.Summary != "Not contacted yet: step nudge is under way." {
 		t.Errorf("after it was sent\n got %q, before %q", done.Summary, underway.Summary)
 	}
-	if s := done.Enrollments[0].Steps[1]; len(s.Decisions) != 2 || s.Decisions[1].Verdict != Send || s.Decisions[1].Arithmetic != "outside 21:00-08:00 Europe/London (by the billing address); 0 of 3 contacts in 7 days" {
+	if s := done.Enrollments[0].Steps[0]; len(s.Decisions) != 2 || s.Decisions[1].Verdict != Send || s.Decisions[1].Arithmetic != "outside 21:00-08:00 Europe/London (by the billing address); 0 of 3 contacts in 7 days" {
 		t.Errorf("the step that was sent\n got %+v", s)
 	}
 
@@ -131,11 +131,11 @@ change later: its time comes at 2026-03-07 22:00
 	wantTold(t, w.why(id, noon.Add(3*day), time.Time{}), `
 Contacted: step nudge at 2026-03-03 08:00.
 exited left_segment
-  call skipped condition_false
-    2 22:00 skip condition_false: deleted is false, delinquent is true, mrr is 50.00 usd, plan is missing
   nudge sent
     2 22:00 wait quiet_hours: 21:00-08:00 Europe/London (by the billing address)
     3 08:00 send : outside 21:00-08:00 Europe/London (by the billing address); 0 of 3 contacts in 7 days
+  call skipped condition_false
+    2 22:00 skip condition_false: deleted is false, delinquent is true, mrr is 50.00 usd, plan is missing
   later skipped left_segment
 change if this were so: delinquent (delinquent is false)
 change call: if this had been so: mrr >= 200 usd (mrr is 50.00 usd) or plan = 'Pro' (plan is missing)
@@ -269,6 +269,28 @@ change another join of segment carded
 			t.Errorf("an event from before\n got %q\nwant %q", a.Because, want)
 		}
 	})
+}
+
+// TestExplain_waiting holds that whatever makes a step wait has words, and that
+// something can be said of its end (every-why).
+func TestExplain_waiting(t *testing.T) {
+	t.Parallel()
+	until := noon.Add(time.Hour)
+	a := Answer{At: noon, Campaign: "c", settings: workspace.Defaults()}
+	for _, r := range []Reason{
+		NotYet, ReentryWait, AnchorMissing, QuietNow, BudgetSpent, TooClose, Outranked, OnHold, Promised, Disputed, Stopped, Paused, SegmentWaits,
+		Unapplied, DataOld, TestOnly, ZoneUnknown, NoContact, AmbiguousContact, ContactStale, Unreadable, IntercomAway,
+	} {
+		if r.Words() == string(r) {
+			t.Errorf("%s has no words", r)
+		}
+		if got := a.toChange(&Taken{State: "planned", Reason: string(r), DueAt: &until}); got == "" {
+			t.Errorf("what ends a wait for %s\n got nothing", r)
+		}
+		if got := a.toChange(&Taken{State: "planned", Reason: string(r), DueAt: &noon}); !strings.HasPrefix(got, "a worker takes it") {
+			t.Errorf("a wait for %s that is over\n got %s", r, got)
+		}
+	}
 }
 
 // TestVerdicted_arithmetic holds what the reasons were reckoned from, in words.

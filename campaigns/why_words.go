@@ -145,6 +145,9 @@ func (a *Answer) toChange(t *Taken) string {
 	if last := t.last(); last != nil {
 		in = last.inputs
 	}
+	if t.State == "planned" && until != nil && !until.After(a.At) {
+		return "a worker takes it, which is due since " + minute(until, zone) + "; see dunlin doctor when that takes long"
+	}
 	switch Reason(t.Reason) {
 	case QuietNow:
 		return "its quiet hours end at " + minute(until, zone) + in.quietEnd(until)
