@@ -96,6 +96,18 @@ type decided struct {
 	detail string // what is to be said beside a reason to fail
 }
 
+// logged is what the log keeps of a decision.
+func (x *situated) logged(d Decision) Decided {
+	out := Decided{
+		Key: x.key, Version: x.version, Decision: d, Situation: &x.Situation,
+		Holdout: x.definition.Holdout, Mentions: x.mentions, Picture: x.picture,
+	}
+	if len(x.Step.Variants) > 1 {
+		out.Variant = x.Step.variant(x.key.Campaign, person(x.Contact, x.ref())).Name
+	}
+	return out
+}
+
 // decide is [Decide], and waits where there is nothing to decide by.
 func (s *Store) decide(x *situated) Decision {
 	if x.fault == nil {
@@ -196,8 +208,10 @@ func (s *Store) claim(ctx context.Context, tx pgx.Tx, list []*situated, claims [
 	var contacts []bool
 	var kept []Key
 	var details []string
+	var logged []Decided
 	for i, x := range list {
 		c := claims[i]
+		logged = append(logged, x.logged(Decision{Verdict: Send}))
 		c.Token = rand.Text()
 		c.Reference = referenceOf(c.Key)
 		if c.Action == Task {
@@ -212,6 +226,9 @@ func (s *Store) claim(ctx context.Context, tx pgx.Tx, list []*situated, claims [
 			}
 		}
 		out, contacts = append(out, c), append(contacts, x.Step.Contact)
+	}
+	if err := s.logDecisions(ctx, tx, logged); err != nil {
+		return nil, err
 	}
 	if err := sent(ctx, tx, kept, details, now); err != nil || len(out) == 0 {
 		return nil, err
@@ -287,6 +304,15 @@ func (s *Store) settle(ctx context.Context, tx pgx.Tx, list []decided, now time.
 	const decidedSQL = `with k as materialized (select k.*, w.verdict, w.reason, w.until, w.detail from ` + keysSQL + `
 			join unnest(@verdicts::text[], @reasons::text[], @untils::timestamptz[], @details::text[])
 				with ordinality as w (verdict, reason, until, detail, place) using (place))`
+	var logged []Decided
+	for _, d := range list {
+		if !repeats(d.Waited, d.Decision) {
+			logged = append(logged, d.logged(d.Decision))
+		}
+	}
+	if err := s.logDecisions(ctx, tx, logged); err != nil {
+		return err
+	}
 	_, err := tx.Exec(ctx, decidedSQL+`,
 		apart as (
 			update dunlin.enrollments e set held_out = true

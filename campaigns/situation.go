@@ -25,6 +25,7 @@ type situated struct {
 	claimed    *time.Time // when it was claimed before; nil: never
 	startsAt   time.Time  // of the enrollment: nothing happens before
 	heldOut    *bool      // as the enrollment has it; nil: not decided yet
+	mentions   []mention  // what the rules it hangs on read of the customer
 	fault      error      // its stored definition, or its segment's, does not check any more
 }
 
@@ -51,6 +52,15 @@ type look struct {
 
 	list []*situated
 	refs []customers.Ref // whose deliveries they are, each once
+
+	mentioned map[stepOf][]mention
+}
+
+// A stepOf is one step of one version of a campaign.
+type stepOf struct {
+	campaign string
+	version  int
+	step     string
 }
 
 // situations reads those of the given deliveries that are planned and due. Under
@@ -398,7 +408,11 @@ func (l *look) readHolds(ctx context.Context) error {
 // tick, and a customer may have paid since (no-stale-contact).
 func (l *look) readMembers(ctx context.Context) error {
 	bySegment := map[string][]*situated{}
+	l.mentioned = map[stepOf][]mention{}
 	for _, x := range l.list {
+		if x.definition.Segment == "" {
+			x.mentions = l.mentions(x, segments.Segment{})
+		}
 		if x.Member = x.definition.Segment == ""; !x.Member && x.fault == nil {
 			bySegment[x.definition.Segment] = append(bySegment[x.definition.Segment], x)
 		}
@@ -413,7 +427,10 @@ func (l *look) readMembers(ctx context.Context) error {
 		case err != nil:
 			return err
 		}
-		err = l.eval(ctx, segment.Rule, segment.Parents, list, func(x *situated, holds bool) { x.Member, x.SegmentWaits = holds, segment.Waits != "" })
+		err = l.eval(ctx, segment.Rule, segment.Parents, list, func(x *situated, holds bool) {
+			x.Member, x.SegmentWaits = holds, segment.Waits != ""
+			x.mentions = l.mentions(x, segment)
+		})
 		if errors.Is(err, segments.ErrRule) {
 			faulty(list, fmt.Errorf("segment %q: %w", name, err))
 		} else if err != nil {
@@ -421,6 +438,17 @@ func (l *look) readMembers(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// mentions are the attributes on which the decision about a step hangs.
+func (l *look) mentions(x *situated, segment segments.Segment) []mention {
+	step := stepOf{x.key.Campaign, x.version, x.Step.Name}
+	found, ok := l.mentioned[step]
+	if !ok {
+		found = mentionedBy(segment.Parents, segment.Rule, x.Step.If, x.definition.Goal)
+		l.mentioned[step] = found
+	}
+	return found
 }
 
 // readRules asks the conditions of steps and the goals of campaigns.

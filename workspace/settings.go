@@ -33,6 +33,8 @@ type Settings struct {
 	UnusualCustomers int64
 	UnusualShare     int64 // percent
 
+	KeepDecisions int // months that the decision log is kept
+
 	Sender int64             // Intercom admin in whose name messages go out; 0: none yet
 	Region string            // us, eu or au
 	Teams  map[string]string // our name of a team → Intercom's id; "" while unknown
@@ -55,7 +57,8 @@ func Defaults() Settings {
 		Quiet:  QuietSpan{From: 21 * 60, To: 8 * 60},
 		Region: "us", TimezoneAttribute: "timezone",
 		UnusualCustomers: 100, UnusualShare: 50,
-		Teams: map[string]string{},
+		KeepDecisions: 24,
+		Teams:         map[string]string{},
 	}
 }
 
@@ -122,7 +125,8 @@ func ParseSettings(d Document) (Settings, Faults) {
 		}
 		t.Done()
 	}
-	m.Later("stripe", "holdout", "retention")
+	s.parseRetention(m)
+	m.Later("stripe", "holdout")
 	m.Done()
 	faults.Sort()
 	return s, faults

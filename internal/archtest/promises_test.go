@@ -78,6 +78,10 @@ var promises = map[string][]place{
 	"every-why": {
 		{"segments/explain.go", `every-why`},
 		{"cmd/dunlin/segments_test.go", `every-why`},
+		{"migrations/*.sql", `create trigger decisions_append_only`},
+		{"campaigns/decisions.go", `every-why`},
+		{"campaigns/why.go", `every-why`},
+		{"campaigns/*_test.go", `every-why`},
 	},
 	"no-surprise-blast": {
 		{"segments/unusual.go", `no-surprise-blast`},
