@@ -2,12 +2,12 @@ package campaigns
 
 import (
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
 	"pgregory.net/rapid"
 
+	"github.com/dunlin/dunlin/segments/rule"
 	"github.com/dunlin/dunlin/workspace"
 )
 
@@ -58,150 +58,157 @@ func TestQuietHours_NextAllowed(t *testing.T) {
 		{"equal ends: never quiet", workspace.QuietSpan{From: 480, To: 480}, "UTC", "2026-06-01T08:00:00Z", "2026-06-01T08:00:00Z"},
 		{"zero: never quiet", workspace.QuietSpan{}, "UTC", "2026-06-01T00:00:00Z", "2026-06-01T00:00:00Z"},
 		{"the end of a year", night, "Pacific/Kiritimati", "2026-12-31T23:00:00+14:00", "2027-01-01T08:00:00+14:00"},
+		{"the last day of a leap year", night, "Europe/Berlin", "2040-12-31T23:00:00+01:00", "2041-01-01T08:00:00+01:00"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			q := QuietHours{tt.span, mustZone(t, tt.zone)}
-			if got, want := q.NextAllowed(mustTime(t, tt.at)), mustTime(t, tt.want); !got.Equal(want) {
-				t.Errorf("NextAllowed(%s)\n got %s\nwant %s", tt.at, got.In(q.Zone), want)
-			}
+			checkNext(t, QuietHours{Span: tt.span, Zone: mustZone(t, tt.zone)}, tt.at, tt.want)
 		})
 	}
 }
 
-// everyZone is every zone of the tables and the odd ones beside them.
-func everyZone() []string {
-	names := map[string]bool{
-		"UTC": true, "Europe/London": true, "Asia/Kolkata": true, "Australia/Lord_Howe": true, "America/St_Johns": true, "Pacific/Chatham": true,
-		"Pacific/Marquesas": true, "Antarctica/Troll": true, "Africa/Casablanca": true, "America/Scoresbysund": true, "Etc/GMT+12": true, "Asia/Calcutta": true,
-	}
-	for line := range rows(countriesText) {
-		for _, n := range strings.Fields(line)[1:] {
-			names[n] = true
-		}
-	}
-	for line := range rows(regionsText) {
-		for _, n := range strings.Fields(strings.Split(line, "|")[3]) {
-			names[n] = true
-		}
-	}
-	var out []string
-	for n := range names {
-		out = append(out, n)
-	}
-	slices.Sort(out)
-	return out
-}
-
-// changes are the instants from 2020 to 2030 at which a zone's clock changes.
-func changes(z *time.Location) []time.Time {
-	var out []time.Time
-	for at := time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC); at.Year() <= 2030; {
-		_, end := at.In(z).ZoneBounds()
-		if end.IsZero() || end.Year() > 2030 {
-			break
-		}
-		out, at = append(out, end.UTC()), end
-	}
-	return out
-}
-
-// checkNextAllowed holds what NextAllowed says against the clock on the wall:
-// not before t, not quiet, and nothing earlier would have done (decent-hours).
-func checkNextAllowed(t interface {
-	Helper()
-	Fatalf(string, ...any)
-}, q QuietHours, at time.Time) {
+// checkNext compares NextAllowed with what is wanted; empty: never.
+func checkNext(t *testing.T, q QuietHours, at, want string) {
 	t.Helper()
-	got := q.NextAllowed(at)
-	quiet := func(x time.Time) bool { // told apart from QuietHours.quiet on purpose
-		hour, minute, _ := x.In(q.Zone).Clock()
-		sinceFrom, length := (hour*60+minute-q.From+1440)%1440, (q.To-q.From+1440)%1440
-		return sinceFrom < length
-	}
-	if got.Before(at) || quiet(got) {
-		t.Fatalf("%s %+v: NextAllowed(%s) = %s is before or quiet", q.Zone, q.QuietSpan, at.In(q.Zone), got.In(q.Zone))
-	}
-	if got.Equal(at) {
-		return
-	}
-	for x := at; x.Before(got); x = x.Truncate(time.Minute).Add(time.Minute) {
-		if !quiet(x) {
-			t.Fatalf("%s %+v: NextAllowed(%s) = %s, but %s is allowed", q.Zone, q.QuietSpan, at.In(q.Zone), got.In(q.Zone), x.In(q.Zone))
-		}
+	got, ok := q.NextAllowed(mustTime(t, at))
+	if ok != (want != "") || ok && !got.Equal(mustTime(t, want)) {
+		t.Errorf("NextAllowed(%s)\n got %s, %v\nwant %s", at, got.In(q.Zone), ok, want)
 	}
 }
 
-func TestNextAllowed_everyClockChange(t *testing.T) {
+// TestQuietHours_days holds that quiet days are whole days of the calendar on
+// the customer's wall, whatever its clock does (decent-hours).
+func TestQuietHours_days(t *testing.T) {
 	t.Parallel()
-	spans := []workspace.QuietSpan{{From: 21 * 60, To: 8 * 60}, {From: 22 * 60, To: 2*60 + 30}, {From: 23*60 + 30, To: 45}, {From: 60, To: 2 * 60}, {From: 30, To: 23*60 + 59}}
-	zones := everyZone()
-	if len(zones) < 400 {
-		t.Fatalf("only %d zones", len(zones))
-	}
-	// Zones that change alike are the same test.
-	seen := map[string]bool{}
-	for _, name := range zones {
-		z := mustZone(t, name)
-		for _, change := range changes(z) {
-			key := change.In(z).Format("15:04 -0700") + change.Add(-time.Second).In(z).Format("15:04 -0700")
-			if seen[key] {
-				continue
+	night := workspace.QuietSpan{From: 21 * 60, To: 8 * 60}
+	weekend := workspace.QuietDays{Weekdays: [7]bool{time.Saturday: true, time.Sunday: true}}
+	week := workspace.QuietDays{Weekdays: [7]bool{true, true, true, true, true, true, true}}
+	on := func(dates ...string) (q workspace.QuietDays) {
+		for _, s := range dates {
+			d, err := rule.ParseDate(s)
+			if err != nil {
+				t.Fatal(err)
 			}
-			seen[key] = true
-			for _, span := range spans {
-				for minutes := -26 * 60; minutes <= 26*60; minutes += 53 {
-					checkNextAllowed(t, QuietHours{span, z}, change.Add(time.Duration(minutes)*time.Minute))
-				}
-				for minutes := -70; minutes <= 70; minutes += 5 {
-					checkNextAllowed(t, QuietHours{span, z}, change.Add(time.Duration(minutes)*time.Minute+17*time.Second))
-				}
-			}
+			q.Dates = append(q.Dates, d)
 		}
+		return q
+	}
+	yearly := workspace.QuietDays{Dates: []rule.Date{{Month: time.December, Day: 25}, {Month: time.December, Day: 26}, {Month: time.February, Day: 29}}}
+	saturday := workspace.QuietDays{Weekdays: [7]bool{time.Saturday: true}}
+	var holidays workspace.QuietDays
+	for d := (rule.Date{Year: 2026, Month: time.March, Day: 1}); len(holidays.Dates) < 395; d = d.AddDays(1) {
+		holidays.Dates = append(holidays.Dates, d)
+	}
+	for _, tt := range []struct {
+		name     string
+		span     workspace.QuietSpan
+		days     workspace.QuietDays
+		zone     string
+		at, want string
+	}{
+		{"a weekend, from Friday night to Monday morning", night, weekend, "Europe/Berlin", "2026-03-06T22:00:00+01:00", "2026-03-09T08:00:00+01:00"},
+		{"Saturday noon", night, weekend, "Europe/Berlin", "2026-03-07T12:00:00+01:00", "2026-03-09T08:00:00+01:00"},
+		{"Friday noon is not the weekend", night, weekend, "Europe/Berlin", "2026-03-06T12:00:00+01:00", "2026-03-06T12:00:00+01:00"},
+		{"Saturday there, Friday here", night, weekend, "Pacific/Auckland", "2026-03-06T20:00:00Z", "2026-03-09T08:00:00+13:00"},
+		{"without hours it ends at midnight", workspace.QuietSpan{}, weekend, "UTC", "2026-03-08T23:59:59Z", "2026-03-09T00:00:00Z"},
+		{"each year's days", night, yearly, "UTC", "2031-12-24T21:00:00Z", "2031-12-27T08:00:00Z"},
+		{"29 February, when there is one", night, yearly, "UTC", "2028-02-29T12:00:00Z", "2028-03-01T08:00:00Z"},
+		{"and when there is none", night, yearly, "UTC", "2027-03-01T12:00:00Z", "2027-03-01T12:00:00Z"},
+		{"one year's day", night, on("2026-05-01"), "UTC", "2026-05-01T09:00:00Z", "2026-05-02T08:00:00Z"},
+		{"and not the next year's", night, on("2026-05-01"), "UTC", "2027-05-01T09:00:00Z", "2027-05-01T09:00:00Z"},
+		{"over a year of holidays", night, holidays, "America/New_York", "2026-03-01T12:00:00-05:00", "2027-03-31T08:00:00-04:00"},
+		{"every weekday", night, week, "Europe/Berlin", "2026-03-02T12:00:00+01:00", ""},
+		{"a day that is left out", workspace.QuietSpan{}, on("2011-12-30"), "Pacific/Apia", "2011-12-29T23:00:00-10:00", "2011-12-29T23:00:00-10:00"},
+		{"a quiet day before the one that is left out", workspace.QuietSpan{}, on("2011-12-29"), "Pacific/Apia", "2011-12-29T12:00:00-10:00", "2011-12-31T00:00:00+14:00"},
+		{"a midnight that is left out", workspace.QuietSpan{}, saturday, "America/Sao_Paulo", "2018-11-03T12:00:00-03:00", "2018-11-04T01:00:00-02:00"},
+		{"a midnight that is left out, hours from then on", workspace.QuietSpan{From: 0, To: 30}, saturday, "Asia/Beirut", "2024-03-30T12:00:00+02:00", "2024-03-31T01:00:00+03:00"},
+		{"a last hour that comes twice", workspace.QuietSpan{}, saturday, "Asia/Beirut", "2024-10-26T12:00:00+03:00", "2024-10-27T00:00:00+02:00"},
+		{"half an hour that comes twice", workspace.QuietSpan{From: 90, To: 120}, workspace.QuietDays{}, "Australia/Lord_Howe", "2026-04-05T01:45:00+11:00", "2026-04-05T02:00:00+10:30"},
+		{"half an hour that is left out", workspace.QuietSpan{From: 60, To: 135}, workspace.QuietDays{}, "Australia/Lord_Howe", "2026-10-04T01:30:00+10:30", "2026-10-04T02:30:00+11:00"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			checkNext(t, QuietHours{tt.span, tt.days, mustZone(t, tt.zone)}, tt.at, tt.want)
+		})
 	}
 }
 
+// drawQuiet draws hours and days of quiet, with an allowed weekday at least.
+func drawQuiet(t *rapid.T) (workspace.QuietSpan, workspace.QuietDays) {
+	span := workspace.QuietSpan{From: rapid.IntRange(0, 1439).Draw(t, "from"), To: rapid.IntRange(0, 1439).Draw(t, "to")}
+	var days workspace.QuietDays
+	for range rapid.IntRange(0, 6).Draw(t, "weekdays") {
+		days.Weekdays[rapid.IntRange(0, 5).Draw(t, "weekday")] = true // never a Saturday
+	}
+	for range rapid.IntRange(0, 4).Draw(t, "dates") {
+		days.Dates = append(days.Dates, rule.Date{
+			Year:  rapid.SampledFrom([]int{0, 2024, 2025, 2026}).Draw(t, "year"),
+			Month: time.Month(rapid.IntRange(1, 12).Draw(t, "month")), Day: rapid.IntRange(1, 31).Draw(t, "day"),
+		})
+	}
+	return span, days
+}
+
+// quietOnTheWall tells quiet from the wall of one zone, apart from
+// QuietHours.until on purpose.
+func quietOnTheWall(q QuietHours, t time.Time) bool {
+	local := t.In(q.Zone)
+	sinceFrom, length := (local.Hour()*60+local.Minute()-q.Span.From+1440)%1440, (q.Span.To-q.Span.From+1440)%1440
+	return sinceFrom < length || q.Days.Includes(local)
+}
+
+// TestNextAllowed_anywhere holds what is found against the walls, minute by
+// minute: not before t, not quiet, and nothing earlier would have done; for one
+// zone and for all of a country (decent-hours).
 func TestNextAllowed_anywhere(t *testing.T) {
 	t.Parallel()
 	zones := everyZone()
+	countries := []string{"US", "CA", "AU", "BR", "MX", "ES", "PT", "CL", "ID", "KZ", "DE", "NZ", "AQ"}
 	rapid.Check(t, func(rt *rapid.T) {
-		z := mustZone(t, rapid.SampledFrom(zones).Draw(rt, "zone"))
-		at := time.Unix(rapid.Int64Range(1577836800, 1924991999).Draw(rt, "at"), rapid.Int64Range(0, 999_999_999).Draw(rt, "ns"))
-		if near := changes(z); len(near) > 0 && rapid.Bool().Draw(rt, "near a change") {
-			at = rapid.SampledFrom(near).Draw(rt, "change").Add(time.Duration(rapid.Int64Range(-1500*60, 1500*60).Draw(rt, "seconds")) * time.Second)
-		}
-		span := workspace.QuietSpan{From: rapid.IntRange(0, 1439).Draw(rt, "from"), To: rapid.IntRange(0, 1439).Draw(rt, "to")}
-		checkNextAllowed(rt, QuietHours{span, z}, at)
-	})
-}
-
-// TestNextAllowed_several holds that the instant found for several zones is
-// decent in all of them.
-func TestNextAllowed_several(t *testing.T) {
-	t.Parallel()
-	countries := []string{"US", "CA", "AU", "BR", "MX", "ES", "PT", "CL", "ID", "KZ", "DE", "NZ"}
-	rapid.Check(t, func(rt *rapid.T) {
-		country := rapid.SampledFrom(countries).Draw(rt, "country")
 		s := workspace.Defaults()
-		s.Quiet = workspace.QuietSpan{From: rapid.IntRange(18*60, 23*60).Draw(rt, "from"), To: rapid.IntRange(6*60, 9*60).Draw(rt, "to")}
-		now := time.Unix(rapid.Int64Range(1577836800, 1924991999).Draw(rt, "now"), 0)
-		zones := Place{Country: country}.Zones()
-		all := quietHours(s, zones, now)
-		if len(all) != len(zones) && len(all) != 1 {
-			rt.Fatalf("%d of %d zones", len(all), len(zones))
+		s.Quiet, s.QuietDays = drawQuiet(rt)
+		at := time.Unix(rapid.Int64Range(1577836800, 1924991999).Draw(rt, "at"), rapid.Int64Range(0, 999_999_999).Draw(rt, "ns"))
+		places := Place{Zone: rapid.SampledFrom(zones).Draw(rt, "zone")}
+		if rapid.Bool().Draw(rt, "of a country") {
+			places = Place{Country: rapid.SampledFrom(countries).Draw(rt, "country")}
 		}
-		at, ok := nextAllowed(all, now)
-		if !ok || at.Before(now) || at.Sub(now) > 26*time.Hour {
-			rt.Fatalf("%s at %s: %s %v", country, now, at, ok)
+		all := quietHours(s, places.Zones(), at)
+		quiet := func(t time.Time) bool {
+			return slices.ContainsFunc(all, func(q QuietHours) bool { return quietOnTheWall(q, t) })
 		}
-		for _, q := range all {
-			if q.quiet(at) {
-				rt.Fatalf("%s: %s is quiet in %s", country, at, q.Zone)
+		got, ok := nextAllowed(all, at)
+		if !ok {
+			// Who has no allowed minute in any week has none at all: four hours of the
+			// day are left in all zones at once, or the zone is alone.
+			if allowedPerDay(s.Quiet, []*time.Location{all[0].Zone}, at) > leastAllowed && s.QuietDays.Weekdays == [7]bool{} {
+				rt.Fatalf("%+v: never", s.Quiet)
 			}
+			return
+		}
+		if got.Before(at) || quiet(got) {
+			rt.Fatalf("%+v: nextAllowed(%s) = %s is before or quiet", all[0], at, got)
+		}
+		earlier := at
+		for range 4 * 1440 { // what it passes over at first, and at last
+			if !earlier.Before(got) {
+				return
+			}
+			if !quiet(earlier) {
+				rt.Fatalf("%+v: nextAllowed(%s) = %s, but %s is allowed", all[0], at, got, earlier)
+			}
+			earlier = earlier.Truncate(time.Minute).Add(time.Minute)
+		}
+		for range 2 * 1440 {
+			if earlier = got.Add(-time.Minute); earlier.Before(at) {
+				return
+			}
+			if !quiet(earlier) {
+				rt.Fatalf("%+v: nextAllowed(%s) = %s, but %s is allowed", all[0], at, got, earlier)
+			}
+			got = earlier
 		}
 	})
 }
-
 func TestQuietHours_wideCountries(t *testing.T) {
 	t.Parallel()
 	now := mustTime(t, "2026-06-01T12:00:00Z")
@@ -214,11 +221,6 @@ func TestQuietHours_wideCountries(t *testing.T) {
 		if want != "" && (len(all) != 1 || all[0].Zone.String() != want) {
 			t.Errorf("%s\n got %v\nwant only %s", country, all, want)
 		}
-		if country == "RU" {
-			if left := allowedPerDay([]QuietHours{all[0]}, now); left < leastAllowed {
-				t.Errorf("its main zone leaves %s", left)
-			}
-		}
 	}
 }
 
@@ -229,7 +231,7 @@ func TestUnknownZone(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		s := workspace.Defaults()
 		s.Zone = mustZone(t, rapid.SampledFrom(everyZone()).Draw(rt, "zone"))
-		s.Quiet = workspace.QuietSpan{From: rapid.IntRange(0, 1439).Draw(rt, "from"), To: rapid.IntRange(0, 1439).Draw(rt, "to")}
+		s.Quiet, s.QuietDays = drawQuiet(rt)
 		at := time.Unix(rapid.Int64Range(1577836800, 1924991999).Draw(rt, "at"), 0)
 		narrow, normal := quietHours(s, nil, at), quietHours(s, []*time.Location{s.Zone}, at)
 		if anyQuiet(normal, at) && !anyQuiet(narrow, at) {
@@ -243,89 +245,5 @@ func TestUnknownZone(t *testing.T) {
 	s.Quiet = workspace.QuietSpan{From: 10 * 60, To: 17 * 60}
 	if at, ok := nextAllowed(quietHours(s, nil, mustTime(t, "2026-06-01T12:00:00Z")), mustTime(t, "2026-06-01T12:00:00Z")); ok {
 		t.Errorf("quiet by day and narrow\n got %s\nwant never", at)
-	}
-}
-
-// TestZoneTables holds the tables to the linked tzdata: a name it does not know
-// would leave a customer in the wrong hours.
-func TestZoneTables(t *testing.T) {
-	t.Parallel()
-	for _, name := range everyZone() {
-		if _, err := workspace.LoadZone(name); err != nil {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-	countries := 0
-	for line := range rows(countriesText) {
-		f := strings.Fields(line)
-		countries++
-		if got := zoneTables().countries[f[0]]; len(got) != len(f)-1 || len(got) == 0 {
-			t.Errorf("%s\n got %d zones\nwant %d", f[0], len(got), len(f)-1)
-		}
-		if len(f[0]) != 2 || f[0] != strings.ToUpper(f[0]) {
-			t.Errorf("%q is not a country", f[0])
-		}
-	}
-	if countries != len(zoneTables().countries) || countries < 240 {
-		t.Errorf("%d lines, %d countries", countries, len(zoneTables().countries))
-	}
-	regions := map[string]string{}
-	for line := range rows(regionsText) {
-		f := strings.Split(line, "|")
-		if len(f) != 4 || len(strings.Fields(f[3])) == 0 {
-			t.Fatalf("%q is not country|code|name|zones", line)
-		}
-		for _, key := range []string{f[0] + "|" + strings.ToLower(f[1]), f[0] + "|" + strings.ToLower(f[2])} {
-			if before, twice := regions[key]; twice && before != f[3] {
-				t.Errorf("%s is there twice: %s and %s", key, before, f[3])
-			}
-			regions[key] = f[3]
-			if got := zoneTables().regions[key]; len(got) != len(strings.Fields(f[3])) {
-				t.Errorf("%s\n got %d zones\nwant %s", key, len(got), f[3])
-			}
-		}
-		of := zoneTables().countries[f[0]]
-		for _, z := range zoneTables().regions[f[0]+"|"+strings.ToLower(f[1])] {
-			if !slices.ContainsFunc(of, func(c *time.Location) bool { return c.String() == z.String() }) {
-				t.Errorf("%s of %s is no zone of its country", z, f[2])
-			}
-		}
-	}
-}
-
-func TestPlace_Zones(t *testing.T) {
-	t.Parallel()
-	for _, tt := range []struct {
-		name  string
-		place Place
-		want  string
-	}{
-		{"nothing known", Place{}, ""},
-		{"own zone before all", Place{Zone: "Asia/Tokyo", Country: "DE", LocationCountry: "FR"}, "Asia/Tokyo"},
-		{"an own zone that is none", Place{Zone: "Somewhere/Else", Country: "DE"}, "Europe/Berlin Europe/Busingen"},
-		{"the machine's zone is nobody's", Place{Zone: "Local", Country: "JP"}, "Asia/Tokyo"},
-		{"Stripe before Intercom", Place{Country: "JP", LocationCountry: "FR"}, "Asia/Tokyo"},
-		{"Intercom at last", Place{LocationCountry: "FR"}, "Europe/Paris"},
-		{"a country nobody knows", Place{Country: "ZZ", LocationCountry: "FR"}, "Europe/Paris"},
-		{"a state by code", Place{Country: "US", Region: "CA"}, "America/Los_Angeles"},
-		{"a state by name, in any case", Place{Country: "us", Region: " caLIFornia "}, "America/Los_Angeles"},
-		{"a state of another country", Place{Country: "JP", Region: "CA"}, "Asia/Tokyo"},
-		{"a state with two zones", Place{Country: "US", Region: "FL"}, "America/New_York America/Chicago"},
-		{"Intercom's region is of Intercom's country", Place{LocationCountry: "US", LocationRegion: "Texas"}, "America/Chicago America/Denver"},
-		{"a region without a country", Place{Region: "CA"}, ""},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			var got []string
-			for _, z := range tt.place.Zones() {
-				got = append(got, z.String())
-			}
-			if s := strings.Join(got, " "); s != tt.want {
-				t.Errorf("%+v\n got %s\nwant %s", tt.place, s, tt.want)
-			}
-		})
-	}
-	if got := (Place{Country: "US", Region: "Atlantis"}).Zones(); len(got) < 20 || got[0].String() != "America/New_York" {
-		t.Errorf("a state nobody knows\n got %v\nwant all of the country, the main one first", got)
 	}
 }

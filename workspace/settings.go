@@ -20,6 +20,7 @@ type Settings struct {
 	Budget Budget
 
 	Quiet             QuietSpan // by the clock on the customer's wall
+	QuietDays         QuietDays // by the calendar beside it
 	HoldUnknownZone   bool      // no message at all while the zone is unknown; false: 11:00-16:00 of Zone
 	TimezoneAttribute string    // Intercom contact attribute with an IANA name; empty: none
 
@@ -37,11 +38,6 @@ type Settings struct {
 	Teams  map[string]string // our name of a team → Intercom's id; "" while unknown
 	Rotas  map[string]Rota   // of the teams that say how they work; ask [Settings.Rota]
 }
-
-// A QuietSpan is a daily span of quiet, in minutes since local midnight. It
-// includes From, excludes To, and crosses midnight when To is before From. When
-// the two are equal there is no quiet.
-type QuietSpan struct{ From, To int }
 
 // A Budget is how much contact one person gets, whatever the campaigns and
 // channels (one-budget).
@@ -88,11 +84,7 @@ func ParseSettings(d Document) (Settings, Faults) {
 			m.Add(f.Fault("use an ISO code such as usd or eur", "%q is not a currency", f.Value))
 		}
 	}
-	if q := m.Map("quiet_hours"); q != nil {
-		s.Quiet = QuietSpan{From: q.timeOfDay("from"), To: q.timeOfDay("to")}
-		q.Later("weekdays", "dates")
-		q.Done()
-	}
+	s.parseQuiet(m)
 	s.HoldUnknownZone = m.Choice("unknown_zone", false, "narrow", "hold").Value == "hold"
 	if f := m.Text("timezone_attribute", false); f.Set {
 		s.TimezoneAttribute = f.Value
