@@ -58,3 +58,19 @@ func Tasks(ctx context.Context, q customers.Querier, f TaskFilter) ([]TaskRow, e
 	}
 	return pgx.CollectRows(rows, pgx.RowToStructByPos[TaskRow])
 }
+
+// Stands is where a task stands, in a word: open, late, snoozed, or why it is
+// done.
+func (t TaskRow) Stands(now time.Time) string {
+	switch {
+	case t.State == "done" && t.DoneBecause != nil:
+		return *t.DoneBecause
+	case t.State == "done":
+		return "done"
+	case t.SnoozedUntil != nil && t.SnoozedUntil.After(now):
+		return "snoozed"
+	case t.DueAt.Before(now):
+		return "late"
+	}
+	return "open"
+}

@@ -130,7 +130,8 @@ func (s *Store) TakeContactNotes(ctx context.Context, limit int) ([]ContactNote,
 	return out, nil
 }
 
-// Noted records the note that took the place of a task's ticket.
+// Noted records the note that took the place of a task's ticket; empty: it cannot
+// be written.
 func (s *Store) Noted(ctx context.Context, n ContactNote, id string) error {
 	_, err := s.Pool.Exec(ctx, `update dunlin.tasks set contact_note = $2, leased_until = null, attempts = 0, detail = null where task_id = $1`, n.Task, id)
 	if err != nil {

@@ -9,12 +9,17 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/dunlin/dunlin/segments/rule"
 	"github.com/dunlin/dunlin/workspace"
 )
 
-// team is when a team works.
+// team is when a team works. The dates on which the workspace is quiet are its
+// holidays; the days of the week are its own.
 func team(s workspace.Settings, name string) workingTime {
-	return workingTime{Rota: s.Rota(name)}
+	free := workspace.QuietDays{Dates: s.QuietDays.Dates}
+	return workingTime{Rota: s.Rota(name), Holiday: func(d rule.Date) bool {
+		return free.Includes(time.Date(d.Year, d.Month, d.Day, 0, 0, 0, 0, time.UTC))
+	}}
 }
 
 // A load is how much one owner has on their hands.

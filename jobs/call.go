@@ -82,6 +82,9 @@ func (w *deliverWorker) openTicket(ctx context.Context, c campaigns.Claim) campa
 		Type: objects.TicketType, Contact: c.ContactID, Title: c.Title, Description: c.Body,
 		Reference: c.Reference, ReferenceAttribute: objects.ReferenceAttribute, Team: c.Team,
 	})
+	if noTickets(err) {
+		return campaigns.Outcome{Result: campaigns.Accepted, Detail: "kept as a task of ours: " + err.Error()}
+	}
 	return w.outcome(c, id, err)
 }
 

@@ -95,7 +95,7 @@ func parseRota(m *Mapping, zone *time.Location) Rota {
 		}
 	}
 	if m.Has("weekdays") {
-		r.Weekdays = parseWeekdays(m, "weekdays")
+		r.Weekdays = parseWorkdays(m, "weekdays")
 	}
 	if f := m.Text("zone", false); f.Set {
 		own, err := LoadZone(f.Value)
@@ -114,21 +114,17 @@ func minutes(hour, minute string) int {
 	return h*60 + m
 }
 
-// parseWeekdays reads a list of days by name; none is a fault.
-func parseWeekdays(m *Mapping, key string) (days [7]bool) {
-	var names []string
-	for day := time.Sunday; day <= time.Saturday; day++ {
-		names = append(names, strings.ToLower(day.String()))
-	}
+// parseWorkdays reads a list of days by name; none is a fault.
+func parseWorkdays(m *Mapping, key string) (days [7]bool) {
 	list := m.Texts(key)
 	for _, f := range list {
-		day := slices.Index(names, strings.ToLower(strings.TrimSpace(f.Value)))
+		day := slices.Index(weekdays, strings.ToLower(strings.TrimSpace(f.Value)))
 		if day < 0 {
-			hint := "days: " + strings.Join(names, ", ")
-			if near := Nearest(f.Value, names); near != "" {
+			hint := "weekdays: " + strings.Join(weekdays, ", ")
+			if near := Nearest(f.Value, weekdays); near != "" {
 				hint = fmt.Sprintf("did you mean %q?", near)
 			}
-			m.Add(f.Fault(hint, "%q is not a day of the week", f.Value))
+			m.Add(f.Fault(hint, "%q is not a weekday", f.Value))
 			continue
 		}
 		days[day] = true

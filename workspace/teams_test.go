@@ -50,7 +50,7 @@ func TestTeams_faults(t *testing.T) {
 		`{hours: "17:00-09:00"}`:                 `"17:00-09:00" are no working hours`,
 		`{hours: "09:00-24:30"}`:                 `"09:00-24:30" are no working hours`,
 		`{hours: nine to five}`:                  `"nine to five" are no working hours`,
-		`{weekdays: [mon]}`:                      `"mon" is not a day of the week`,
+		`{weekdays: [mon]}`:                      `"mon" is not a weekday`,
 		`{weekdays: []}`:                         `"weekdays" names no day`,
 		`{zone: Mars}`:                           `"Mars" is not a time zone`,
 		`{holidays: [2026-12-25]}`:               `unknown key "holidays"`,
