@@ -163,7 +163,7 @@ func (n notification) ticket() (TicketStatus, error) {
 func (h *Webhooks) store(ctx context.Context, n notification) error {
 	return pgx.BeginFunc(ctx, h.Pool, func(tx pgx.Tx) error {
 		tag, err := tx.Exec(ctx, `
-			insert into dunlin.intercom_notifications (id, topic, created_at, item, stored_at) values ($1, $2, $3, $4::text::json, $5)
+			insert into dunlin.intercom_news (id, topic, created_at, item, stored_at) values ($1, $2, $3, $4::text::json, $5)
 			on conflict (id) do nothing`, n.ID, n.Topic, n.Created, string(n.Item), h.Now())
 		if err != nil || tag.RowsAffected() == 0 || h.Stored == nil {
 			return err
@@ -183,14 +183,14 @@ type News struct {
 // caller to act on in the same transaction: they are taken once. What was taken
 // more than keepNews ago is forgotten.
 func TakeNews(ctx context.Context, tx pgx.Tx, now time.Time, limit int) ([]News, error) {
-	if _, err := tx.Exec(ctx, `delete from dunlin.intercom_notifications where taken_at < $1`, now.Add(-keepNews)); err != nil {
+	if _, err := tx.Exec(ctx, `delete from dunlin.intercom_news where taken_at < $1`, now.Add(-keepNews)); err != nil {
 		return nil, fmt.Errorf("forget old notifications: %w", err)
 	}
 	rows, err := tx.Query(ctx, `
 		with waiting as (
-			select id from dunlin.intercom_notifications where taken_at is null
+			select id from dunlin.intercom_news where taken_at is null
 			order by created_at, id limit $2 for update skip locked)
-		update dunlin.intercom_notifications n set taken_at = $1 from waiting where n.id = waiting.id
+		update dunlin.intercom_news n set taken_at = $1 from waiting where n.id = waiting.id
 		returning n.id, n.topic, n.created_at, n.item::text`, now, limit)
 	if err != nil {
 		return nil, fmt.Errorf("take notifications: %w", err)

@@ -35,7 +35,7 @@ create index tasks_ask on dunlin.tasks (ask_at) where state = 'open' and ticket_
 create index tasks_assigned on dunlin.tasks (owner, assigned_at) where owner is not null;
 
 -- News of tickets as Intercom posted them, each once.
-create table dunlin.intercom_notifications (
+create table dunlin.intercom_news (
     id         text        primary key, -- Intercom's: a notification comes more than once
     topic      text        not null,
     created_at timestamptz not null, -- Intercom's clock
@@ -43,5 +43,5 @@ create table dunlin.intercom_notifications (
     stored_at  timestamptz not null, -- business time
     taken_at   timestamptz           -- business time
 );
-create index intercom_notifications_waiting on dunlin.intercom_notifications (created_at) where taken_at is null;
-create index intercom_notifications_taken on dunlin.intercom_notifications (taken_at) where taken_at is not null;
+create index intercom_news_waiting on dunlin.intercom_news (created_at) where taken_at is null;
+create index intercom_news_taken on dunlin.intercom_news (taken_at) where taken_at is not null;
