@@ -36,6 +36,7 @@ type Claim struct {
 	Body      string // message, note: HTML; task: text
 	Title     string // task
 	Team      string // task: Intercom's id of the team; empty when unknown
+	Owner     int64  // task: Intercom admin; 0: nobody yet
 	Tag       string // tag, untag
 	Event     string // event
 	Values    []Pair // event, attributes
@@ -215,12 +216,20 @@ func (s *Store) claim(ctx context.Context, tx pgx.Tx, list []*situated, claims [
 		c.Token = rand.Text()
 		c.Reference = referenceOf(c.Key)
 		if c.Action == Task {
-			id, err := s.openTask(ctx, tx, *x, c, now)
+			id, err := s.openTask(ctx, tx, x, c, now)
 			if err != nil {
 				return nil, err
 			}
 			c.Reference = fmt.Sprintf("dunlin-%d", id)
-			if c.ContactID == "" {
+			var ticket string
+			if c.Owner, ticket, err = keptTask(ctx, tx, id); err != nil {
+				return nil, err
+			}
+			switch {
+			case ticket != "":
+				kept, details = append(kept, c.Key), append(details, "the task was open before: ticket "+ticket)
+				continue
+			case c.ContactID == "":
 				kept, details = append(kept, c.Key), append(details, "kept as a task of ours: "+string(taskStays(x.Contact)))
 				continue
 			}

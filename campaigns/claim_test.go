@@ -313,7 +313,7 @@ func TestClaim_dryRun(t *testing.T) {
 		w.wantDelivery(k, "skipped dry_run")
 	}
 	want(t, "the enrollment is finished", w.enrollments(id), []string{"c [entry 2026-03-02T12:00:00Z] v1 finished -"})
-	if tasks, err := Tasks(t.Context(), w.pool, noon, true); err != nil || len(tasks) != 0 {
+	if tasks, err := Tasks(t.Context(), w.pool, TaskFilter{Now: noon, All: true}); err != nil || len(tasks) != 0 {
 		t.Errorf("tasks\n got %d (%v)", len(tasks), err)
 	}
 }
@@ -566,91 +566,6 @@ func TestEnd_whileClaimed(t *testing.T) {
 	}
 	w.wantDelivery(c.Key, "skipped enrollment_ended")
 	want(t, "enrollment", w.enrollments(id), []string{"c [entry 2026-03-02T12:00:00Z] v1 exited left_segment"})
-}
-
-func TestTasks(t *testing.T) {
-	t.Parallel()
-	w, id := due(t, call)
-	poor := w.customer("poor", map[string]any{"open_invoice_amount": "5", "open_invoice_amount_currency": "usd"})
-	paying := w.customer("paying", map[string]any{"mrr": "300", "mrr_currency": "usd"})
-	euro := w.customer("euro", map[string]any{"open_invoice_amount": "7", "open_invoice_amount_currency": "eur"})
-	free := w.customer("free", nil)
-	for _, x := range []int64{poor, paying, euro, free} {
-		w.join(x, "owing", noon)
-	}
-	w.enroll(noon)
-
-	// With a contact it becomes a ticket, without one it stays ours and is sent.
-	k := w.key(id, "c", "call")
-	c, ok := w.claim(k, noon)
-	if !ok || c.Reference == "" || c.Team != "8202" || c.Title != "Call ann" || c.ContactID != "C1" {
-		t.Fatalf("got %+v %v", c, ok)
-	}
-	if !w.record(c, Outcome{Result: NotDone}, noon) {
-		t.Fatal("not released")
-	}
-	w.exec(`update dunlin.deliveries set poked_until = null`)
-	c2, ok := w.claim(k, noon.Add(time.Minute))
-	if !ok || c2.Reference != c.Reference {
-		t.Errorf("claimed again with reference %q\nwant %q", c2.Reference, c.Reference)
-	}
-	w.record(c2, Outcome{Result: Accepted, ExternalID: "ticket-1"}, noon)
-	for _, x := range []int64{poor, paying, euro, free} {
-		k := w.key(x, "c", "call")
-		if _, ok := w.claim(k, noon); ok {
-			t.Error("claimed a task without a contact")
-		}
-		w.wantDelivery(k, "sent -")
-		if d := w.delivery(k); d.Detail == nil || !strings.Contains(*d.Detail, "task of ours: no_contact") {
-			t.Errorf("detail %v", d.Detail)
-		}
-	}
-	list := func(at time.Time, all bool) []TaskRow {
-		rows, err := Tasks(t.Context(), w.pool, at, all)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return rows
-	}
-	names := func(rows []TaskRow) string {
-		var out []string
-		for _, r := range rows {
-			amount := "-"
-			if r.Amount != nil {
-				amount = *r.Amount + " " + *r.Currency
-			}
-			out = append(out, strings.TrimPrefix(r.StripeID, "cus_")+" "+amount)
-		}
-		return strings.Join(out, ", ")
-	}
-	all := list(noon, false)
-	want(t, "the most at risk first, by currency", names(all), "euro 7 eur, paying 300 usd, ann 49 usd, poor 5 usd, free -")
-	if first := all[2]; first.TicketID == nil || *first.TicketID != "ticket-1" || !first.DueAt.Equal(noon.Add(day)) || first.Team != "billing" {
-		t.Errorf("got %+v", first)
-	}
-	ctx := t.Context()
-	if err := SnoozeTask(ctx, w.pool, all[1].ID, noon.Add(day)); err != nil {
-		t.Fatal(err)
-	}
-	if err := DoneTask(ctx, w.pool, all[0].ID, noon.Add(time.Minute)); err != nil {
-		t.Fatal(err)
-	}
-	if err := DoneTask(ctx, w.pool, all[0].ID, noon.Add(time.Hour)); err != nil {
-		t.Errorf("done twice is done: %v", err)
-	}
-	var doneAt time.Time
-	w.row(&doneAt, `select done_at from dunlin.tasks where task_id = $1`, all[0].ID)
-	if !doneAt.Equal(noon.Add(time.Minute)) {
-		t.Errorf("done at\n got %s\nwant the first time", doneAt)
-	}
-	want(t, "open and awake", names(list(noon, false)), "ann 49 usd, poor 5 usd, free -")
-	want(t, "open tomorrow", names(list(noon.Add(day), false)), "paying 300 usd, ann 49 usd, poor 5 usd, free -")
-	want(t, "all, what is done last", names(list(noon, true)), "paying 300 usd, ann 49 usd, poor 5 usd, free -, euro 7 eur")
-	for what, err := range map[string]error{"snooze what is done": SnoozeTask(ctx, w.pool, all[0].ID, noon), "done nothing": DoneTask(ctx, w.pool, 99, noon)} {
-		if !errors.Is(err, workspace.ErrNotFound) || !strings.Contains(err.Error(), "dunlin tasks") {
-			t.Errorf("%s\n got %v", what, err)
-		}
-	}
 }
 
 // TestOneContact holds the constraint by its name: a second row for the same

@@ -55,6 +55,9 @@ func (s *Store) Follow(ctx context.Context, tx pgx.Tx, t segments.Tick) (int64, 
 	if err := s.followGoals(ctx, tx, settings, t); err != nil {
 		return 0, err
 	}
+	if _, err := closeTasks(ctx, tx, t); err != nil {
+		return 0, err
+	}
 	running, err := s.running(ctx, tx, settings)
 	if err != nil {
 		return 0, err

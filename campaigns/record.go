@@ -58,7 +58,7 @@ func (s *Store) Record(ctx context.Context, c Claim, o Outcome, now time.Time) (
 			return nil
 		}
 		if c.Action == Task && o.ExternalID != "" {
-			if _, err := tx.Exec(ctx, `update dunlin.tasks set ticket_id = @ticket where `+oneDelivery, c.Key.args("ticket", o.ExternalID)); err != nil {
+			if err := ticketOpened(ctx, tx, c.Key, o.ExternalID, c.Owner); err != nil {
 				return err
 			}
 		}
@@ -123,7 +123,7 @@ func finish(ctx context.Context, tx pgx.Tx, keys []Key, now time.Time) error {
 	_, err := tx.Exec(ctx, `
 		update dunlin.enrollments e set state = 'finished', ended_at = @now
 		from `+keysSQL+`
-		where `+sameEnrollment("e")+` and e.state = 'active'
+		where `+sameEnrollment("e")+` and e.state = 'active' and `+noOpenTask+`
 		  and not exists (
 			select from dunlin.deliveries d
 			where d.account_id = k.account_id and d.customer_id = k.customer_id and d.campaign = k.campaign and d.episode = k.episode

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"time"
 )
 
 // A text is a JSON string, or a number or boolean where Intercom has been seen
@@ -76,4 +77,30 @@ func idOrNone(t text) string {
 		return ""
 	}
 	return string(t)
+}
+
+// An instant is seconds since 1970, as answers have it, or RFC 3339, as
+// notifications do. Null and 0 are the zero time.
+type instant time.Time
+
+func (i *instant) UnmarshalJSON(raw []byte) error {
+	var t text
+	if err := t.UnmarshalJSON(raw); err != nil {
+		return err
+	}
+	seconds, err := strconv.ParseInt(string(t), 10, 64)
+	switch {
+	case t == "" || err == nil && seconds == 0:
+		*i = instant{}
+		return nil
+	case err == nil:
+		*i = instant(time.Unix(seconds, 0))
+		return nil
+	}
+	at, err := time.Parse(time.RFC3339, string(t))
+	if err != nil {
+		return fmt.Errorf("an instant was expected")
+	}
+	*i = instant(at)
+	return nil
 }

@@ -13,8 +13,9 @@ import (
 const (
 	ticketTypeRow = "ticket_type"
 	referenceRow  = "reference_attribute"
-	tagRow        = "tag:"       // followed by the tag's name in lower case
-	attributeRow  = "attribute:" // followed by the attribute's name; the label is its type
+	tagRow        = "tag:"          // followed by the tag's name in lower case
+	stateRow      = "ticket_state:" // followed by its category
+	attributeRow  = "attribute:"    // followed by the attribute's name; the label is its type
 )
 
 // Objects is what [Setup] made or found at Intercom. The zero value means that

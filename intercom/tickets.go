@@ -2,6 +2,7 @@ package intercom
 
 import (
 	"context"
+	"slices"
 	"strings"
 )
 
@@ -126,6 +127,12 @@ type TicketState struct {
 	Category string // submitted, in_progress, waiting_on_customer or resolved
 	Label    string // what colleagues see
 	Archived bool
+	Types    []string // ids of the ticket types that have it; empty: not stated
+}
+
+// of reports whether tickets of a type can be in the state.
+func (s TicketState) of(ticketType string) bool {
+	return len(s.Types) == 0 || slices.Contains(s.Types, ticketType)
 }
 
 type ticketStateJSON struct {
@@ -133,10 +140,19 @@ type ticketStateJSON struct {
 	Category text `json:"category"`
 	Label    text `json:"internal_label"`
 	Archived flag `json:"archived"`
+	Types    struct {
+		Data []struct {
+			ID text `json:"id"`
+		} `json:"data"`
+	} `json:"ticket_types"`
 }
 
 func (j ticketStateJSON) state() TicketState {
-	return TicketState{ID: string(j.ID), Category: string(j.Category), Label: string(j.Label), Archived: bool(j.Archived)}
+	s := TicketState{ID: string(j.ID), Category: string(j.Category), Label: string(j.Label), Archived: bool(j.Archived)}
+	for _, t := range j.Types.Data {
+		s.Types = append(s.Types, string(t.ID))
+	}
+	return s
 }
 
 // TicketStates returns all ticket states of the workspace.
@@ -162,6 +178,7 @@ type Ticket struct {
 	Reference          string // ours, by which the ticket can be found again
 	ReferenceAttribute string // the name of the attribute that holds it; see [Objects]
 	Team               string // id of the team it is assigned to; empty: nobody
+	Admin              string // id of the teammate who owns it; empty: nobody yet
 }
 
 // CreateTicket creates a ticket once and returns its id, which is not the number
@@ -188,8 +205,15 @@ func (c *Client) CreateTicket(ctx context.Context, t Ticket) (string, error) {
 		"contacts":          []map[string]string{{"id": t.Contact}},
 		"ticket_attributes": attributes,
 	}
+	assignment := map[string]string{}
 	if t.Team != "" {
-		body["assignment"] = map[string]string{"team_assignee_id": t.Team}
+		assignment["team_assignee_id"] = t.Team
+	}
+	if t.Admin != "" {
+		assignment["admin_assignee_id"] = t.Admin
+	}
+	if len(assignment) > 0 {
+		body["assignment"] = assignment
 	}
 	var out struct {
 		ID text `json:"id"`
@@ -202,61 +226,4 @@ func (c *Client) CreateTicket(ctx context.Context, t Ticket) (string, error) {
 		return "", err
 	}
 	return string(out.ID), nil
-}
-
-// A TicketStatus is where an existing ticket stands.
-type TicketStatus struct {
-	ID         string
-	Number     string // what people see; not for the API
-	Type       string // id of its type
-	State      TicketState
-	Open       bool
-	Admin      string            // id of the teammate it is assigned to; empty: nobody
-	Team       string            // id of the team; empty: none
-	Contacts   []string          // ids
-	Attributes map[string]string // text attributes by name, title and description among them
-}
-
-// Ticket returns where a ticket stands. [Gone] reports that it was deleted.
-func (c *Client) Ticket(ctx context.Context, id string) (TicketStatus, error) {
-	const op = "GET /tickets/{id}"
-	if id == "" {
-		return TicketStatus{}, wrong(op, "the ticket has no id")
-	}
-	var out struct {
-		ID     text            `json:"id"`
-		Number text            `json:"ticket_id"`
-		State  ticketStateJSON `json:"ticket_state"`
-		Type   struct {
-			ID text `json:"id"`
-		} `json:"ticket_type"`
-		Open     flag `json:"open"`
-		Admin    text `json:"admin_assignee_id"`
-		Team     text `json:"team_assignee_id"`
-		Contacts struct {
-			Contacts []struct {
-				ID text `json:"id"`
-			} `json:"contacts"`
-		} `json:"contacts"`
-		Attributes map[string]any `json:"ticket_attributes"`
-	}
-	err := c.do(ctx, call{op: op, path: []string{"tickets", id}, out: &out, ok: func() bool { return out.ID != "" }})
-	if err != nil {
-		return TicketStatus{}, err
-	}
-	t := TicketStatus{
-		ID: string(out.ID), Number: string(out.Number), Type: string(out.Type.ID),
-		State: out.State.state(), Open: bool(out.Open),
-		Admin: idOrNone(out.Admin), Team: idOrNone(out.Team),
-		Attributes: map[string]string{},
-	}
-	for _, contact := range out.Contacts.Contacts {
-		t.Contacts = append(t.Contacts, string(contact.ID))
-	}
-	for name, v := range out.Attributes {
-		if s, ok := v.(string); ok {
-			t.Attributes[name] = s
-		}
-	}
-	return t, nil
 }

@@ -80,8 +80,11 @@ func (w *deliverWorker) openTicket(ctx context.Context, c campaigns.Claim) campa
 	}
 	id, err := w.Intercom.CreateTicket(ctx, intercom.Ticket{
 		Type: objects.TicketType, Contact: c.ContactID, Title: c.Title, Description: c.Body,
-		Reference: c.Reference, ReferenceAttribute: objects.ReferenceAttribute, Team: c.Team,
+		Reference: c.Reference, ReferenceAttribute: objects.ReferenceAttribute, Team: c.Team, Admin: admin(c.Owner),
 	})
+	if noTickets(err) {
+		return campaigns.Outcome{Result: campaigns.Accepted, Detail: "kept as a task of ours: " + err.Error()}
+	}
 	return w.outcome(c, id, err)
 }
 
@@ -92,6 +95,14 @@ func (w *deliverWorker) note(ctx context.Context, c campaigns.Claim) campaigns.O
 	}
 	id, err := w.Intercom.CreateNote(ctx, n)
 	return w.outcome(c, id, err)
+}
+
+// admin is the id of an Intercom teammate, empty for nobody.
+func admin(id int64) string {
+	if id == 0 {
+		return ""
+	}
+	return strconv.FormatInt(id, 10)
 }
 
 // tag finds or makes the tag and attaches it; both may be done again.

@@ -59,6 +59,9 @@ type Intercom struct {
 	// message: 404 "User Not Found" (2.4). Zero: not at all.
 	MessageLag time.Duration
 
+	// DoubleWebhooks posts every notification twice (6).
+	DoubleWebhooks bool
+
 	now     func() time.Time // virtual: what objects carry
 	machine func() time.Time // real: what rate limits are counted in
 	token   string
@@ -82,6 +85,9 @@ type Intercom struct {
 	conversations []*intercomConversation
 	ticketTypes   []*intercomTicketType
 	tickets       []*intercomTicket
+
+	hook, hookSecret string // where notifications go; empty: nowhere
+	outbox           []intercomNotification
 }
 
 // newIntercom returns an empty Intercom whose objects carry the clock's instants.

@@ -48,6 +48,7 @@ var intercomRoutes = []intercomRoute{
 	intercomPost("/tickets/search", (*Intercom).searchTickets),
 	intercomGet("/tickets/{}", (*Intercom).getTicket),
 	{http.MethodPut, intercomPath("/tickets/{}"), (*Intercom).putTicket},
+	intercomPost("/tickets/{}/reply", (*Intercom).postTicketReply),
 }
 
 func intercomGet(path string, serve func(*Intercom, intercomCall) intercomAnswer) intercomRoute {

@@ -210,6 +210,7 @@ func TestIntercom_AnswersAreAsDescribed(t *testing.T) {
 		"assignment":{"team_assignee_id":"8202","admin_assignee_id":"991267716"}}`).text("id")
 	ok("GET", "/tickets/"+ticket, "")
 	ok("PUT", "/tickets/"+ticket, `{"ticket_state_id":"8324","admin_id":991267716,"assignee_id":"8201","snoozed_until":1772446000,"open":false,"is_shared":false}`)
+	ok("POST", "/tickets/"+ticket+"/reply", `{"message_type":"note","type":"admin","admin_id":"991267716","body":"<p>done</p>"}`)
 	ok("POST", "/tickets/search", `{"query":{"field":"contact_ids","operator":"=","value":"`+contactID(1)+`"}}`)
 
 	// Refusals are described, too.
@@ -220,6 +221,7 @@ func TestIntercom_AnswersAreAsDescribed(t *testing.T) {
 		{"POST", "/messages", `{"message_type":"inapp"}`}, {"POST", "/messages", strings.Replace(message(contactID(1), "hello"), "inapp", "email", 1)},
 		{"POST", ana + "/tags", `{"id":"0"}`}, {"POST", ana + "/notes", `{"body":"x","admin_id":"1"}`}, {"POST", "/tags", `{}`},
 		{"PUT", "/tickets/" + ticket, `{"ticket_state_id":"1"}`}, {"PUT", "/tickets/" + ticket, `{"assignee_id":"1"}`},
+		{"POST", "/tickets/" + ticket + "/reply", `{"message_type":"comment","type":"user","body":"x"}`},
 		{"GET", "/conversations/1", ""}, {"GET", "/data_attributes?model=conversation", ""},
 		{"POST", "/data_attributes", `{"name":"dunning_stage","model":"company","data_type":"string"}`},
 	} {

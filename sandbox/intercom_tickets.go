@@ -87,6 +87,7 @@ func (i *Intercom) postTicket(c intercomCall) intercomAnswer {
 		At: now, Kind: "ticket", Contact: contact.id, ID: ticket.id, Title: title,
 		Text: strings.TrimSpace(title + "\n" + intercomPlain(description)), Reference: ticket.reference(),
 	})
+	i.notify("ticket.created", ticket)
 	return intercomOK(ticket.json())
 }
 
@@ -202,23 +203,44 @@ func (i *Intercom) putTicket(c intercomCall) intercomAnswer {
 		}
 	}
 
-	ticket.set(change.Attributes)
-	ticket.updated = i.now()
-	if state >= 0 {
-		ticket.previous, ticket.state = ticket.state.id, intercomStates[state]
-		ticket.open = ticket.state.category != "resolved"
-		ticket.parts = append(ticket.parts, i.ticketPart("ticket_state_updated_by_admin", ticket.state.category))
-	}
-	if change.Open != nil {
-		ticket.open = *change.Open
-	}
-	if change.Shared != nil {
-		ticket.shared = *change.Shared
-	}
-	if change.Snoozed != nil {
-		ticket.snoozed = time.Unix(*change.Snoozed, 0)
+	i.change(ticket, change.Attributes, state, change.Open, change.Shared, change.Snoozed)
+	if change.Assignee != nil {
+		topic := "ticket.admin.assigned"
+		if intercomIsTeam(intercomNobody(*change.Assignee)) {
+			topic = "ticket.team.assigned"
+		}
+		i.notify(topic, ticket)
 	}
 	return intercomOK(ticket.json())
+}
+
+// change makes the changes of a ticket that need no check, and tells the app. A
+// state below zero stays as it is.
+func (i *Intercom) change(k *intercomTicket, attributes map[string]any, state int, open, shared *bool, snoozed *int64) {
+	k.set(attributes)
+	k.updated = i.now()
+	if len(attributes) > 0 {
+		i.notify("ticket.attribute.updated", k)
+	}
+	if state >= 0 {
+		k.previous, k.state = k.state.id, intercomStates[state]
+		k.open = k.state.category != "resolved"
+		k.parts = append(k.parts, i.ticketPart("ticket_state_updated_by_admin", k.state.category))
+		i.notify("ticket.state.updated", k)
+		if !k.open {
+			i.notify("ticket.resolved", k)
+		}
+	}
+	if open != nil {
+		k.open = *open
+	}
+	if shared != nil {
+		k.shared = *shared
+	}
+	if snoozed != nil {
+		k.snoozed = time.Unix(*snoozed, 0)
+		i.notify("ticket.admin.snoozed", k)
+	}
 }
 
 func (i *Intercom) ticketPart(kind, state string) map[string]any {

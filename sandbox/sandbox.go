@@ -53,6 +53,9 @@ const (
 	StripeKey     = "sk_test_dunlin_sandbox"
 	WebhookSecret = "whsec_dunlin_sandbox"
 	IntercomToken = "intercom_dunlin_sandbox"
+
+	// IntercomSecret is the client secret that notifications are signed with.
+	IntercomSecret = "intercom_secret_dunlin_sandbox"
 )
 
 // Config says which life to live.
@@ -205,6 +208,10 @@ func (s *Sandbox) SendWebhooksTo(url string) {
 	s.endpoint.touch()
 }
 
+// SendIntercomWebhooksTo makes url the endpoint of Intercom's notifications about
+// tickets, which Advance posts; an empty url ends them.
+func (s *Sandbox) SendIntercomWebhooksTo(url string) { s.intercom.SendWebhooksTo(url, IntercomSecret) }
+
 // Misbehave changes how often Stripe goes wrong, from now on. What was dropped
 // stays so; what waits is posted when the new Misbehaviour would: with the zero
 // value, by the next Advance.
@@ -259,6 +266,9 @@ func (s *Sandbox) Advance(ctx context.Context, to time.Time) (Happened, error) {
 	parcels, happened := s.live(to)
 	err := s.postman.deliver(ctx, parcels)
 	happened.Undelivered = s.answered(parcels)
+	if err == nil {
+		_, err = s.intercom.PostWebhooks(ctx)
+	}
 	return happened, err
 }
 

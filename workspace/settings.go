@@ -38,6 +38,7 @@ type Settings struct {
 	Sender int64             // Intercom admin in whose name messages go out; 0: none yet
 	Region string            // us, eu or au
 	Teams  map[string]string // our name of a team → Intercom's id; "" while unknown
+	Rotas  map[string]Rota   // of the teams that say how they work; ask [Settings.Rota]
 }
 
 // A Budget is how much contact one person gets, whatever the campaigns and
@@ -115,16 +116,7 @@ func ParseSettings(d Document) (Settings, Faults) {
 		s.Region = i.Choice("region", false, "us", "eu", "au").Value
 		i.Done()
 	}
-	if t := m.Map("teams"); t != nil {
-		keys, values := t.Pairs()
-		for n, key := range keys {
-			s.Teams[key.Value] = values[n].Value
-			if id := values[n]; id.Value != "" && !digits.MatchString(id.Value) {
-				t.Add(id.Fault("use the id that dunlin doctor lists", "%q is not the id of an Intercom team", id.Value))
-			}
-		}
-		t.Done()
-	}
+	s.parseTeams(m)
 	s.parseRetention(m)
 	m.Later("stripe", "holdout")
 	m.Done()

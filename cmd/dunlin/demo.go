@@ -145,7 +145,7 @@ func (c demoCmd) wire(ctx context.Context, d *demo) (*demo, error) {
 		Pool: d.db.Pool, Logger: d.logger, Now: d.world.Now, Deliverers: c.Workers,
 		Env: environment{
 			StripeKey: sandbox.StripeKey, StripeSecrets: []string{sandbox.WebhookSecret}, StripeBase: stripeURL,
-			IntercomToken: sandbox.IntercomToken, IntercomBase: intercomURL,
+			IntercomToken: sandbox.IntercomToken, IntercomBase: intercomURL, IntercomKey: sandbox.IntercomSecret,
 		},
 		// Virtual time stands still while there is work, so the demo itself asks
 		// for ticks, once everything of an instant has arrived, and reads the list of
@@ -160,6 +160,7 @@ func (c demoCmd) wire(ctx context.Context, d *demo) (*demo, error) {
 		return nil, errors.Join(err, d.close(ctx))
 	}
 	d.world.SendWebhooksTo(hooks + "/webhooks/stripe/" + accountName)
+	d.world.SendIntercomWebhooksTo(hooks + "/webhooks/intercom")
 	return d, nil
 }
 

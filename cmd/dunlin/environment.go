@@ -19,6 +19,7 @@ type environment struct {
 	StripeOthers  []stripeAccount // the others of STRIPE_ACCOUNTS, in its order
 	StripeBase    string          // STRIPE_API_BASE. Empty: Stripe.
 	IntercomToken string          // INTERCOM_ACCESS_TOKEN
+	IntercomKey   string          // INTERCOM_CLIENT_SECRET: what Intercom signs its notifications with
 	IntercomBase  string          // INTERCOM_API_BASE. Empty: by the workspace's region.
 	DryRun        bool            // DRY_RUN. Decide and record, send nothing.
 	TickEvery     time.Duration   // TICK_EVERY. Zero: 30 seconds.
@@ -37,7 +38,7 @@ func readEnvironment(environ []string) (environment, error) {
 	}
 	e := environment{
 		DatabaseURL: vars["DATABASE_URL"], StripeBase: vars["STRIPE_API_BASE"],
-		IntercomToken: vars["INTERCOM_ACCESS_TOKEN"], IntercomBase: vars["INTERCOM_API_BASE"],
+		IntercomToken: vars["INTERCOM_ACCESS_TOKEN"], IntercomBase: vars["INTERCOM_API_BASE"], IntercomKey: vars["INTERCOM_CLIENT_SECRET"],
 		ListenAddr: vars["LISTEN_ADDR"],
 	}
 	var errs []error

@@ -239,7 +239,7 @@ func TestWork(t *testing.T) {
 		t.Errorf("tickets\n got %d\nwant %d, as our tasks say", tickets, with)
 	}
 	ok(t, environ, "", "tasks", "done", fmt.Sprint(tasks[0]["id"]))
-	ok(t, environ, "", "tasks", "snooze", fmt.Sprint(tasks[1]["id"]), "--days", "2")
+	ok(t, environ, "", "tasks", "snooze", fmt.Sprint(tasks[1]["id"]), time.Now().AddDate(0, 0, 2).Format(time.DateOnly))
 	if n := len(objects(t, ok(t, environ, "", "tasks", "--json"))); n != len(tasks)-2 {
 		t.Errorf("tasks, one done and one snoozed\n got %d\nwant %d", n, len(tasks)-2)
 	}

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/dunlin/dunlin/intercom"
 	"github.com/dunlin/dunlin/migrations"
 )
 
@@ -18,6 +19,9 @@ func (p *product) handler() http.Handler {
 	for _, s := range p.stripe {
 		mux.Handle("POST "+hookPath(s.Name()), s.Handler())
 	}
+	mux.Handle("/webhooks/intercom", &intercom.Webhooks{
+		Pool: p.Pool, Secret: p.Env.IntercomKey, Now: p.Now, Logger: p.Logger, Stored: p.poker.Tickets,
+	})
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", p.readyz)
 	return mux

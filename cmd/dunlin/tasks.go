@@ -2,22 +2,26 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/dunlin/dunlin/campaigns"
+	"github.com/dunlin/dunlin/segments/rule"
 	"github.com/dunlin/dunlin/workspace"
 )
 
 type tasksCmd struct {
 	List   tasksListCmd   `cmd:"" default:"withargs" help:"Open tasks, the most money at risk first."`
 	Done   tasksDoneCmd   `cmd:"" help:"Mark a task as done."`
-	Snooze tasksSnoozeCmd `cmd:"" help:"Hide a task for some days."`
+	Snooze tasksSnoozeCmd `cmd:"" help:"Hide a task until a day or an instant."`
+	Reopen tasksReopenCmd `cmd:"" help:"Open a task again, or wake it."`
 }
 
 type tasksListCmd struct {
-	All bool `help:"Done and snoozed ones too."`
+	All   bool   `help:"Done and snoozed ones too."`
+	Team  string `help:"Only those of a team." placeholder:"TEAM"`
+	Owner string `help:"Only those of an Intercom teammate: admin:ID." placeholder:"ADMIN"`
 }
 
 // listedTask is a task as --json shows it.
@@ -28,12 +32,23 @@ type listedTask struct {
 
 // Run lists tasks.
 func (c tasksListCmd) Run(ctx context.Context, a *app) error {
+	filter := campaigns.TaskFilter{Now: time.Now(), All: c.All, Team: c.Team}
+	if c.Owner != "" {
+		id, err := strconv.ParseInt(strings.TrimPrefix(c.Owner, "admin:"), 10, 64)
+		if err != nil || id <= 0 {
+			return usagef("--owner is %q; write admin: and the id of an Intercom teammate, as in admin:991267716", c.Owner)
+		}
+		filter.Owner = id
+	}
 	return a.withDatabase(ctx, func(db *database) error {
 		settings, err := workspace.Load(ctx, db.Pool)
 		if err != nil {
 			return err
 		}
-		found, err := campaigns.Tasks(ctx, db.Pool, time.Now(), c.All)
+		if _, ok := settings.Teams[c.Team]; c.Team != "" && !ok {
+			a.say("the workspace has no team %q now", c.Team)
+		}
+		found, err := campaigns.Tasks(ctx, db.Pool, filter)
 		if err != nil {
 			return err
 		}
@@ -45,27 +60,31 @@ func (c tasksListCmd) Run(ctx context.Context, a *app) error {
 			}
 			rows = append(rows, row)
 		}
-		return list(a, rows, "ID DUE AT-RISK TEAM TICKET CUSTOMER TITLE", func(t listedTask) []string {
-			money, ticket := "-", "-"
+		return list(a, rows, "ID STATE DUE AT-RISK TEAM OWNER TICKET CUSTOMER TITLE", func(t listedTask) []string {
+			money, ticket, owner := "-", "-", "waits"
 			if t.MoneyAtRisk != nil {
 				money = t.MoneyAtRisk.Amount + " " + t.MoneyAtRisk.Currency
 			}
 			if t.TicketID != nil {
 				ticket = *t.TicketID
 			}
-			return []string{strconv.FormatInt(t.ID, 10), when(&t.DueAt, settings.Zone), money, t.Team, ticket, t.StripeID, t.Title}
+			if t.Owner != nil {
+				owner = "admin:" + strconv.FormatInt(*t.Owner, 10)
+			}
+			return []string{strconv.FormatInt(t.ID, 10), t.Stands(filter.Now), when(&t.DueAt, settings.Zone), money, t.Team, owner, ticket, t.StripeID, t.Title}
 		})
 	})
 }
 
 type tasksDoneCmd struct {
-	ID int64 `arg:"" help:"The task's number."`
+	ID        int64 `arg:"" help:"The task's number."`
+	Contacted bool  `help:"The customer was spoken to: it counts in the contact budget."`
 }
 
 // Run marks a task as done.
 func (c tasksDoneCmd) Run(ctx context.Context, a *app) error {
 	return a.withDatabase(ctx, func(db *database) error {
-		if err := campaigns.DoneTask(ctx, db.Pool, c.ID, time.Now()); err != nil {
+		if err := campaigns.DoneTask(ctx, db.Pool, c.ID, c.Contacted, time.Now()); err != nil {
 			return err
 		}
 		a.say("task %d is done", c.ID)
@@ -74,21 +93,46 @@ func (c tasksDoneCmd) Run(ctx context.Context, a *app) error {
 }
 
 type tasksSnoozeCmd struct {
-	ID   int64 `arg:"" help:"The task's number."`
-	Days int   `help:"For so many days." default:"1"`
+	ID    int64  `arg:"" help:"The task's number."`
+	Until string `arg:"" help:"A day (2026-03-05) or an instant (2026-03-05T14:00:00+01:00)."`
 }
 
 // Run hides a task for a while.
 func (c tasksSnoozeCmd) Run(ctx context.Context, a *app) error {
-	if c.Days < 1 || c.Days > 365 {
-		return usagef("--days is %d; use 1 to 365", c.Days)
-	}
 	return a.withDatabase(ctx, func(db *database) error {
-		until := time.Now().AddDate(0, 0, c.Days)
+		settings, err := workspace.Load(ctx, db.Pool)
+		if err != nil {
+			return err
+		}
+		until, err := time.Parse(time.RFC3339, c.Until)
+		if day, wrong := rule.ParseDate(c.Until); wrong == nil {
+			until, err = day.In(settings.Zone), nil
+		}
+		if err != nil {
+			return usagef("%q is neither a day nor an instant; write it as in 2026-03-05 or 2026-03-05T14:00:00+01:00", c.Until)
+		}
+		if now := time.Now(); !until.After(now) || until.After(now.AddDate(1, 0, 0)) {
+			return usagef("%s is in the past or more than a year away; give another", c.Until)
+		}
 		if err := campaigns.SnoozeTask(ctx, db.Pool, c.ID, until); err != nil {
 			return err
 		}
-		a.say("task %d comes back on %s", c.ID, fmt.Sprint(until.Format(time.DateOnly)))
+		a.say("task %d comes back on %s", c.ID, when(&until, settings.Zone))
+		return nil
+	})
+}
+
+type tasksReopenCmd struct {
+	ID int64 `arg:"" help:"The task's number."`
+}
+
+// Run opens a task again.
+func (c tasksReopenCmd) Run(ctx context.Context, a *app) error {
+	return a.withDatabase(ctx, func(db *database) error {
+		if err := campaigns.ReopenTask(ctx, db.Pool, c.ID); err != nil {
+			return err
+		}
+		a.say("task %d is open, until somebody does it", c.ID)
 		return nil
 	})
 }
