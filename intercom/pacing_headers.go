@@ -21,6 +21,7 @@ func readSight(h http.Header, status int, sent, now time.Time) sight {
 	if status != http.StatusTooManyRequests {
 		return s
 	}
+	s.pressed = s.used < s.limit
 	d, stated := retryAfter(h)
 	switch {
 	case stated:

@@ -81,9 +81,9 @@ func (l shared) load(ctx context.Context) (w window, revision int64, now time.Ti
 	var blocked *time.Time
 	for {
 		err = l.pool.QueryRow(ctx, `
-			select revision, number, reset, known, allowed, used, ends_at, blocked_until, clock_timestamp()
+			select revision, number, reset, known, allowed, used, percent, pressed, ends_at, blocked_until, clock_timestamp()
 			from dunlin.intercom_windows where app = $1`, l.app).
-			Scan(&revision, &w.number, &w.reset, &w.known, &w.allowed, &w.used, &w.ends, &blocked, &now)
+			Scan(&revision, &w.number, &w.reset, &w.known, &w.allowed, &w.used, &w.percent, &w.pressed, &w.ends, &blocked, &now)
 		if blocked != nil {
 			w.blocked = *blocked
 		}
@@ -92,8 +92,9 @@ func (l shared) load(ctx context.Context) (w window, revision int64, now time.Ti
 		}
 		first := newWindow(time.Time{})
 		_, err = l.pool.Exec(ctx, `
-			insert into dunlin.intercom_windows (app, revision, number, reset, known, allowed, used, ends_at)
-			values ($1, 1, $2, 0, false, $3, 0, clock_timestamp() + $4) on conflict do nothing`, l.app, first.number, first.allowed, span)
+			insert into dunlin.intercom_windows (app, revision, number, reset, known, allowed, used, percent, pressed, ends_at)
+			values ($1, 1, $2, 0, false, $3, 0, $4, 0, clock_timestamp() + $5) on conflict do nothing`,
+			l.app, first.number, first.allowed, first.percent, span)
 		if err != nil {
 			return w, revision, now, err
 		}
@@ -108,11 +109,12 @@ func (l shared) save(ctx context.Context, w window, revision int64) (bool, error
 	tag, err := l.pool.Exec(ctx, `
 		update dunlin.intercom_windows
 		set revision = revision + 1, number = @number, reset = @reset, known = @known, allowed = @allowed, used = @used,
-		    ends_at = @ends, blocked_until = @blocked
+		    percent = @percent, pressed = @pressed, ends_at = @ends, blocked_until = @blocked
 		where app = @app and revision = @revision`,
 		pgx.StrictNamedArgs{
 			"app": l.app, "revision": revision, "number": w.number, "reset": w.reset, "known": w.known,
-			"allowed": w.allowed, "used": w.used, "ends": w.ends, "blocked": blocked,
+			"allowed": w.allowed, "used": w.used,
+			"percent": w.percent, "pressed": w.pressed, "ends": w.ends, "blocked": blocked,
 		})
 	return tag.RowsAffected() == 1, err
 }

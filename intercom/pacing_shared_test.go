@@ -72,7 +72,7 @@ func (l *limiter) windows() int {
 // meet has begun without them, and the last one is broken off.
 func TestPacing_FourProcesses(t *testing.T) {
 	t.Parallel()
-	server := &limiter{limit: 200, length: 2, counted: map[int64]int{}}
+	server := &limiter{limit: 200, length: 3, counted: map[int64]int{}}
 	base, url := serve(t, server.ServeHTTP), pgtest.URL(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
@@ -107,7 +107,7 @@ func TestPacing_FourProcesses(t *testing.T) {
 func TestPacing_429StopsAll(t *testing.T) {
 	t.Parallel()
 	var refuse sync.Once
-	reset := time.Now().Add(8 * time.Second)
+	reset := time.Now().Add(20 * time.Second)
 	base := serve(t, func(w http.ResponseWriter, _ *http.Request) {
 		status := http.StatusOK
 		refuse.Do(func() { status = http.StatusTooManyRequests })
@@ -131,11 +131,24 @@ func TestPacing_429StopsAll(t *testing.T) {
 	if classes(err) != "not sent" || !RateLimited(err) {
 		t.Errorf("a permit in the hand of another process: %v", err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
 	third := process(t, url, base)
-	if n, err := third.Take(ctx, 1, true); n != 0 || err == nil {
-		t.Errorf("a third process took %d, %v", n, err)
+	if pause, err := third.pacer.lease(1, 1); err != nil || pause < time.Second || third.pacer.stock != 0 {
+		t.Errorf("a third process has %d permits and waits %s, %v", third.pacer.stock, pause, err)
+	}
+}
+
+// leaseAll leases until there is nothing left, and returns how many it got.
+func leaseAll(t *testing.T, p *pacer) int {
+	t.Helper()
+	before := p.stock
+	for {
+		pause, err := p.lease(0, 20)
+		if err != nil {
+			t.Error(err)
+		}
+		if pause > 0 || err != nil {
+			return p.stock - before
+		}
 	}
 }
 
@@ -145,32 +158,21 @@ func TestPacing_CrashedProcess(t *testing.T) {
 	pool := pgtest.New(t)
 	ledger := shared{pool, "app"}
 	crashed, other := newPacer(ledger), newPacer(ledger)
-	reset := time.Now().Add(8 * time.Second)
+	reset := time.Now().Add(20 * time.Second)
 	crashed.observe(t.Context(), limits(100, 100, reset, 0), 200, time.Now())
-	takeAll := func(p *pacer) (sum int) {
-		for {
-			ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
-			n, err := p.take(ctx, 50, false)
-			cancel()
-			if err != nil {
-				return sum
-			}
-			sum += n
-		}
+	if n := leaseAll(t, crashed); n != 96 {
+		t.Errorf("leased %d of 100, want 96", n)
 	}
-	if n := takeAll(crashed); n != 96 {
-		t.Errorf("took %d of 100, want 96", n)
-	}
-	if n := takeAll(other); n != 0 {
-		t.Errorf("another process took %d of none", n)
+	if n := leaseAll(t, other); n != 0 {
+		t.Errorf("another process leased %d of none", n)
 	}
 	_, err := pool.Exec(t.Context(), `update dunlin.intercom_windows set ends_at = clock_timestamp() - interval '1 second', revision = revision + 1`)
 	if err != nil {
 		t.Fatal(err)
 	}
 	other.observe(t.Context(), limits(100, 100, reset.Add(10*time.Second), 0), 200, time.Now())
-	if n := takeAll(other); n != 96 {
-		t.Errorf("took %d in the next window, want 96", n)
+	if n := leaseAll(t, other); n != 96 {
+		t.Errorf("leased %d in the next window, want 96", n)
 	}
 }
 
@@ -192,18 +194,10 @@ func TestPacing_LeasesAddUp(t *testing.T) {
 			p.observe(t.Context(), limits(500, 500, time.Now().Add(20*time.Second), 0), 200, time.Now())
 		}
 		all.Go(func() {
-			for {
-				pause, err := p.lease(0, 20)
-				if err != nil {
-					t.Error(err)
-				}
-				if pause > 0 || err != nil {
-					break
-				}
-			}
+			n := leaseAll(t, p)
 			mu.Lock()
 			defer mu.Unlock()
-			sum += p.stock
+			sum += n
 		})
 	}
 	all.Wait()

@@ -21,18 +21,24 @@ const (
 // answers. So ends is never before the true end but may be up to a second after
 // it, and a window of which no answer has told yet is only scouted: one call in
 // a hundred may leave each second, and what they are answered opens the rest.
+//
+// The limit is the app's. That of the workspace, which all its apps share, is in
+// no header: it is met as a 429 although the app's own limit leaves room. Each
+// window with such a 429 halves what we use of the next.
 type window struct {
 	number  int64     // from 1; permits are good for the window they were taken in
 	reset   int64     // the X-RateLimit-Reset of the newest window told of; 0: none
 	known   bool      // an answer has told of this window
 	allowed int       // calls in a window
 	used    int       // of them: leased, or used as Intercom says when that is more
+	percent int       // of what is allowed that we use: less than 100 after a 429 that the limit does not explain
+	pressed int64     // number of the window that had such a 429 last; 0: none
 	ends    time.Time // when known is false: a guess, one span after it began
 	blocked time.Time // no call before then
 }
 
 func newWindow(now time.Time) window {
-	return window{number: 1, allowed: documented, ends: now.Add(span)}
+	return window{number: 1, allowed: documented, percent: 100, ends: now.Add(span)}
 }
 
 // A sight is what answers have told, by the clock of the process that read them.
@@ -45,11 +51,12 @@ type sight struct {
 	ends    time.Time // of it, at the latest
 	sent    time.Time // when the last call went out that was told of it
 	blocked time.Time // after a 429; zero: there was none
+	pressed bool      // there was a 429 although the app's own limit left room
 }
 
 // add takes over what another answer has told.
 func (s *sight) add(o sight) {
-	s.plain = s.plain || o.plain
+	s.plain, s.pressed = s.plain || o.plain, s.pressed || o.pressed
 	if o.blocked.After(s.blocked) {
 		s.blocked = o.blocked
 	}
@@ -86,12 +93,15 @@ func (w *window) learn(s sight, now time.Time) {
 			w.blocked = latest
 		}
 	}
+	if s.pressed && w.pressed != w.number {
+		w.percent, w.pressed = max(1, w.percent/2), w.number
+	}
 	switch {
 	case s.reset == 0:
 		w.known = w.known || s.plain && w.reset == 0
 	case s.reset > w.reset+sameWindow:
 		if w.known { // it ended sooner than was thought
-			w.number, w.used = w.number+1, 0
+			w.next()
 		}
 		w.reset, w.known, w.ends = s.reset, true, s.ends
 		w.allowed, w.used = s.limit, max(w.used, s.used)
@@ -112,8 +122,16 @@ func (w *window) turn(now time.Time) {
 	if now.Before(w.ends.Add(slack)) {
 		return
 	}
-	w.number++
-	w.known, w.used, w.ends = false, 0, now.Add(span)
+	w.next()
+	w.known, w.ends = false, now.Add(span)
+}
+
+// next counts anew. What a 429 has taken away comes back by steps of a half.
+func (w *window) next() {
+	if w.pressed != w.number {
+		w.percent = min(100, w.percent*3/2+1)
+	}
+	w.number, w.used = w.number+1, 0
 }
 
 // began is when a window of which no answer has told was thought to begin.
@@ -166,6 +184,7 @@ func (w *window) room(now time.Time, urgent bool) int {
 	if !urgent {
 		room -= kept
 	}
+	room = max(1, room*w.percent/100)
 	if !w.known {
 		scouts := max(1, w.allowed/100) * (1 + int(now.Sub(w.began())/scoutEvery))
 		room = min(room, scouts)

@@ -131,6 +131,25 @@ func TestWindow(t *testing.T) {
 			w.learn(sight{blocked: instant(3_600_000)}, instant(3))
 			return w, 3, all(w, 3, true)
 		}, want{0, time.Minute}},
+		{"a 429 while there was room halves the next window", func() (*window, int, int) {
+			w := known(100)
+			for range 3 { // several calls met it
+				w.learn(sight{blocked: instant(7000), pressed: true}, instant(3))
+			}
+			next := told(0, 10_060)
+			next.reset, next.ends = next.reset+10, instant(20_000)
+			w.turn(instant(10_050))
+			w.learn(next, instant(10_060))
+			return w, 10_060, all(w, 10_060, false)
+		}, want{480, 9990 * time.Millisecond}},
+		{"and what it took comes back", func() (*window, int, int) {
+			w := known(100)
+			w.learn(sight{blocked: instant(7000), pressed: true}, instant(3))
+			for range 3 {
+				w.next()
+			}
+			return w, 8000, all(w, 8000, false)
+		}, want{960, 2050 * time.Millisecond}},
 		{"what goes back can be taken again", func() (*window, int, int) {
 			w := known(0)
 			all(w, 2, false)
@@ -208,7 +227,9 @@ func TestReadSight(t *testing.T) {
 		{"nonsense", h("X-RateLimit-Limit", "-5", "X-RateLimit-Remaining", "many", "X-RateLimit-Reset", "soon"), 200, sight{plain: true, sent: sent}},
 		{"more left than there are", h("X-RateLimit-Limit", "5", "X-RateLimit-Remaining", "9", "X-RateLimit-Reset", itoa(second+10), "Date", date(2000)), 200,
 			sight{reset: second + 10, limit: 5, used: 0, ends: instant(10_500), sent: sent}},
-		{"429", limits(10, "Date", date(2000)), 429, sight{reset: second + 10, limit: 167, used: 7, ends: instant(10_500), sent: sent, blocked: instant(10_500)}},
+		{"429", limits(10, "Date", date(2000)), 429, sight{reset: second + 10, limit: 167, used: 7, ends: instant(10_500), sent: sent, blocked: instant(10_500), pressed: true}},
+		{"429 of a used-up limit", h("X-RateLimit-Limit", "5", "X-RateLimit-Remaining", "0", "X-RateLimit-Reset", itoa(second+10), "Date", date(2000)), 429,
+			sight{reset: second + 10, limit: 5, used: 5, ends: instant(10_500), sent: sent, blocked: instant(10_500)}},
 		{"429 without headers", h(), 429, sight{sent: sent, blocked: instant(12_500)}},
 		{"429 with Retry-After", h("Retry-After", "3"), 429, sight{sent: sent, blocked: instant(5500)}},
 		{"429 with a long Retry-After", h("Retry-After", "7200"), 429, sight{sent: sent, blocked: instant(62_500)}},

@@ -273,6 +273,9 @@ func TestSandbox_RateLimit(t *testing.T) {
 	const limit = 20
 	s.Intercom().(*sandbox.Intercom).RateLimit = limit
 	to := s.Residents()[0].Contacts[0]
+	if _, err := c.Me(t.Context()); err != nil { // tells the limit
+		t.Fatal(err)
+	}
 	results := make(chan error, 3*limit)
 	for range cap(results) { // in two windows at most
 		go func() {
@@ -291,7 +294,7 @@ func TestSandbox_RateLimit(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	}
-	if sent < limit || held == 0 || len(s.Accepted()) != sent {
+	if sent < limit-1 || held == 0 || len(s.Accepted()) != sent {
 		t.Errorf("%d sent and %d held back of %d, Intercom has %d", sent, held, cap(results), len(s.Accepted()))
 	}
 }

@@ -10,6 +10,8 @@ create unlogged table dunlin.intercom_windows (
     known         boolean     not null,    -- an answer has told of this window; until then few calls leave
     allowed       int         not null,    -- calls in a window
     used          int         not null,    -- of them: leased by processes, or used as Intercom says
+    percent       int         not null,    -- of allowed that is used; less than 100 after a 429 that allowed does not explain
+    pressed       bigint      not null,    -- number of the window that had such a 429 last; 0: none
     ends_at       timestamptz not null,    -- machine time
     blocked_until timestamptz              -- machine time; after a 429 nothing leaves before then
 );
