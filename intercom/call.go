@@ -61,7 +61,7 @@ func (c *Client) do(ctx context.Context, l call) error {
 			}
 		}
 		doubt = doubt || e.Outcome == OutcomeUnknown
-		if l.kind == once || n == maxAttempts || !e.worthRepeating() || c.hurried(ctx, e) || ctx.Err() != nil || !c.pause(ctx, l, n, e) {
+		if l.kind == once || n == maxAttempts || !e.worthRepeating() || hurried(ctx, e) || ctx.Err() != nil || !c.pause(ctx, l, n, e) {
 			if doubt && l.kind == idempotent {
 				e.Outcome = OutcomeUnknown
 			}

@@ -50,6 +50,7 @@ type pacer struct {
 
 	news   sight     // not told to the ledger yet
 	looked time.Time // when the ledger was visited last
+	missed time.Time // when it could not be reached last
 	closed time.Time // no call before then
 }
 

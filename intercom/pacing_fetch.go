@@ -131,11 +131,12 @@ func (p *pacer) lease(urgent, ordinary int) (time.Duration, error) {
 }
 
 // tell visits the ledger for its news and ours alone, if that is still needed
-// when it is this visit's turn.
+// when it is this visit's turn. When the ledger could not be reached a moment ago
+// it does not try: callers would queue up for nothing.
 func (p *pacer) tell(ctx context.Context, needed func() bool) error {
 	p.visiting.Lock()
 	defer p.visiting.Unlock()
-	if !needed() {
+	if !needed() || p.justMissed() {
 		return nil
 	}
 	_, err := p.visit(ctx, 0, 0)
@@ -143,6 +144,12 @@ func (p *pacer) tell(ctx context.Context, needed func() bool) error {
 	defer p.mu.Unlock()
 	p.wake()
 	return err
+}
+
+func (p *pacer) justMissed() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return time.Since(p.missed) < lookEvery
 }
 
 // visit brings our news to the ledger and what nobody took, and fetches its news
@@ -173,6 +180,7 @@ func (p *pacer) visit(ctx context.Context, urgent, ordinary int) (pause time.Dur
 	if err != nil {
 		p.news.add(news)
 		p.stock += back
+		p.missed = time.Now()
 		return 0, err
 	}
 	if w.number != p.number {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -134,8 +135,9 @@ func TestPacer(t *testing.T) {
 			done := make(chan time.Duration)
 			go func() { done <- took(t, p, 1) }()
 			synctest.Wait()
-			if err := p.admit(t.Context(), true); err != nil || !p.until.After(time.Now()) {
-				t.Error(err)
+			start := time.Now()
+			if err := p.admit(t.Context(), true); err != nil || time.Since(start) != 0 {
+				t.Errorf("the urgent call waited %s, %v", time.Since(start), err)
 			}
 			if d := <-done; d != 7*time.Second+slack {
 				t.Errorf("the ordinary call waited %s", d)
@@ -187,9 +189,23 @@ func TestPacer(t *testing.T) {
 			}
 		}},
 		{"a ledger that cannot be reached is said so", func(t *testing.T, p *pacer) {
-			p.ledger = lost{}
+			p.ledger = new(lost)
 			if err := p.admit(t.Context(), false); !errors.Is(err, errLost) {
 				t.Errorf("got %v", err)
+			}
+		}},
+		{"a ledger that cannot be reached does not hold up calls", func(t *testing.T, p *pacer) {
+			ledger := &lost{takes: maxLook}
+			p.ledger = ledger
+			start := time.Now()
+			var calls sync.WaitGroup
+			for range 50 {
+				calls.Go(func() { p.closedUntil(t.Context()) })
+			}
+			calls.Wait()
+			p.closedUntil(t.Context())
+			if d := time.Since(start); d != maxLook || ledger.visits != 1 {
+				t.Errorf("held up for %s by %d visits", d, ledger.visits)
 			}
 		}},
 	}
@@ -202,11 +218,18 @@ func TestPacer(t *testing.T) {
 }
 
 // lost is a ledger that nobody finds.
-type lost struct{}
+type lost struct {
+	takes  time.Duration
+	visits int
+}
 
 var errLost = errors.New("no ledger")
 
-func (lost) change(context.Context, func(*window, time.Time, time.Time)) error { return errLost }
+func (l *lost) change(context.Context, func(*window, time.Time, time.Time)) error {
+	l.visits++
+	<-time.After(l.takes)
+	return errLost
+}
 
 // stub is a client whose Intercom answers the n-th request, from 1, with a status and headers.
 func stub(t *testing.T, answer func(n int) (int, http.Header)) (c *Client, asked *int) {

@@ -2,7 +2,6 @@ package intercom
 
 import (
 	"context"
-	"net/http"
 	"sync/atomic"
 	"time"
 )
@@ -46,7 +45,8 @@ func isUrgent(ctx context.Context) bool { return ctx.Value(urgentKey{}) != nil }
 // WithPermit returns a context for the calls of one piece of work, for which one
 // permit was taken. The first call spends it; further ones wait for their own. As
 // a claim is held meanwhile, none of them waits for the end of a 429: they are
-// [RateLimited], and [Error.RetryAt] says until when.
+// [RateLimited], and [Error.RetryAt] says until when. The same goes for a pause
+// that a 503 asks for.
 func WithPermit(ctx context.Context) context.Context {
 	return context.WithValue(ctx, permitKey{}, new(permit))
 }
@@ -85,8 +85,8 @@ func (c *Client) admit(ctx context.Context, l call) *Error {
 	return &Error{Op: l.op, Outcome: OutcomeNotSent, Err: err, unpaced: true}
 }
 
-// hurried reports that a call which somebody holds a claim for would have to wait
-// for the end of a 429.
-func (c *Client) hurried(ctx context.Context, e *Error) bool {
-	return permitOf(ctx) != nil && (e.Status == http.StatusTooManyRequests || e.Outcome == OutcomeNotSent && !e.RetryAt.IsZero())
+// hurried reports that somebody holds a claim for a call which would have to wait
+// until an instant that Intercom named.
+func hurried(ctx context.Context, e *Error) bool {
+	return permitOf(ctx) != nil && !e.RetryAt.IsZero()
 }
