@@ -43,7 +43,7 @@ func BenchmarkPacing(b *testing.B) {
 		b.Fatalf("BENCH_PACED is %q; use a number of at least %d", os.Getenv("BENCH_PACED"), pacedProcesses)
 	}
 	for range b.N {
-		got := paced(b, pgtest.URL(b), calls)
+		got := sendTogether(b, pgtest.URL(b), calls)
 		fmt.Printf("\n%s\n", got.table()) // b.Log shows ten lines
 		b.ReportMetric(100*got.least(), "%least-used")
 		b.ReportMetric(float64(got.refused), "429s")
@@ -89,9 +89,9 @@ func (r pacedResult) table() string {
 	return s.String()
 }
 
-// paced lets processes on one database send so many messages to a sandbox with
+// sendTogether lets processes on one database send so many messages to a sandbox with
 // Intercom's limit.
-func paced(tb testing.TB, url string, calls int) pacedResult {
+func sendTogether(tb testing.TB, url string, calls int) pacedResult {
 	tb.Helper()
 	server := sandbox.NewIntercom(time.Now, sandbox.IntercomToken)
 	server.RateLimit = pacedLimit
