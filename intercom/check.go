@@ -27,6 +27,7 @@ type Expected struct {
 // Check looks at everything Dunlin needs at Intercom and reports each, good and
 // bad. It changes nothing. When the token does not work, that is the only finding.
 func Check(ctx context.Context, client *Client, q Querier, want Expected) []Finding {
+	ctx = Urgently(ctx)
 	me, err := client.Me(ctx)
 	if err != nil {
 		return []Finding{failed("Intercom accepts the access token", err)}

@@ -3,7 +3,7 @@
 //
 //	client, err := intercom.New(intercom.Config{Token: token})
 //	…
-//	if err := client.Wait(ctx); err != nil { … }  // pacing, before the claim
+//	n, err := client.Take(ctx, 10, false)         // pacing, before the claims
 //	id, err := client.CreateMessage(ctx, intercom.Message{…})
 //	switch {
 //	case err == nil:               // sent
@@ -28,6 +28,9 @@
 //   - No error and no log line holds a token, an e-mail address, a name or the
 //     text of a message.
 //   - No call to Intercom is made inside a transaction of ours.
+//   - All processes that share a [Config.Pool] stay together within the limits
+//     that Intercom states. A 429 to one of them stops all: itself at once, the
+//     others within a quarter of a second.
 //
 // Two clocks are in use. Links are as old as the business clock says
 // ([Config.Now]); timeouts, backoff and pacing are machine time.

@@ -135,7 +135,7 @@ func (p *product) wireIntercom(ctx context.Context) error {
 		}
 		base = intercomHosts[settings.Region]
 	}
-	client, err := intercom.New(intercom.Config{BaseURL: base, Token: p.Env.IntercomToken, Now: p.Now, Logger: p.Logger})
+	client, err := intercom.New(intercom.Config{BaseURL: base, Token: p.Env.IntercomToken, Now: p.Now, Logger: p.Logger, Pool: p.Pool})
 	if err != nil {
 		return err
 	}
