@@ -237,10 +237,6 @@ func cardEpisode(p customers.Picture) string {
 
 // prepare fills in the texts.
 func (s *Store) prepare(x situated) (Claim, error) {
-	zone := x.settings.Zone
-	if zones := x.Contact.Place.Zones(); len(zones) == 1 {
-		zone = zones[0]
-	}
 	step := x.Step
 	c := Claim{
 		Action: step.Action, At: x.Now, Channel: step.Channel, Sender: step.Sender, Traceable: step.Traceable, Plain: step.Plain,
@@ -252,24 +248,12 @@ func (s *Store) prepare(x situated) (Claim, error) {
 	if x.Contact.State == "linked" {
 		c.ContactID, c.Role = x.Contact.ID, x.Contact.Role
 	}
-	language := x.Contact.Language
-	var err error
-	render := func(t Text) string {
-		if !t.Written() || err != nil {
-			return ""
-		}
-		var out string
-		out, err = t.In(language).Render(x.picture, zone)
-		return out
-	}
-	c.Body, c.Title = render(step.Body), render(step.Title)
+	var v Variant
 	if len(step.Variants) > 0 {
-		v := step.variant(x.campaign, person(x.Contact, x.picture.Ref))
-		c.Variant, c.Subject, c.Body = v.Name, render(v.Subject), render(v.Body)
+		v = step.variant(x.campaign, person(x.Contact, x.picture.Ref))
 	}
-	for _, v := range step.Values {
-		c.Values = append(c.Values, Pair{v.Name, render(v.Text)})
-	}
+	said, err := step.render(v, x.picture, x.Contact, x.settings)
+	c.Variant, c.Subject, c.Body, c.Title, c.Values = said.Variant, said.Subject, said.Body, said.Title, said.Values
 	if err != nil {
 		return c, err
 	}

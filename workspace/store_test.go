@@ -41,7 +41,7 @@ func TestParseSettings(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := workspace.Settings{
-		Name: "Acme", Zone: zone, Currency: "eur", Quiet: workspace.QuietSpan{From: 545, To: 420}, HoldUnknownZone: true, TimezoneAttribute: "tz",
+		Name: "Acme", Zone: zone, Currency: "eur", Language: "en", Quiet: workspace.QuietSpan{From: 545, To: 420}, HoldUnknownZone: true, TimezoneAttribute: "tz",
 		OptOutTag: "quiet", OptOutAttribute: "off", TestContacts: []string{"ann@example.com", "abc"}, Sender: 7, Region: "eu",
 		UnusualCustomers: 20, UnusualShare: 30,
 		Teams: map[string]string{"renewals": "8201", "billing": ""},
