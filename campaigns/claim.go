@@ -47,7 +47,10 @@ type Claim struct {
 }
 
 // A Pair is a name and its value.
-type Pair struct{ Name, Value string }
+type Pair struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
 
 // A Consideration is a look at a delivery without claiming it.
 type Consideration struct {

@@ -84,8 +84,8 @@ func (r reader) manner(action Action, language string) (locale string, zone *tim
 	}
 	country, _ := r.picture.Value("country").(string)
 	zone = r.settings.Zone
-	if zones := r.contact.Place.Zones(); len(zones) == 1 {
-		zone = zones[0]
+	if zones := r.contact.Place.Zones(); len(zones) > 0 {
+		zone = zones[0] // of several, the one most people of the country live in
 	}
 	return refine(language, r.contact.Language, country), zone
 }
