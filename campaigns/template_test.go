@@ -275,7 +275,7 @@ func TestTemplate_tooLong(t *testing.T) {
 }
 
 func FuzzTemplate(f *testing.F) {
-	for _, s := range []string{`{{ customer.name | default: "x" }}`, `{% if customer.mrr %}a{% else %}b{% endif %}`, `{% for p in customer.metadata %}{{ p }}{% endfor %}`, `{{ customer.name | slice: -5, 99 }}`, `{% raw %}{{ {% endraw %}`} {
+	for _, s := range []string{`{{ customer.name | default: "x" }}`, `{% if customer.mrr %}a{% else %}b{% endif %}`, `{% for p in customer.metadata %}{{ p }}{% endfor %}`, `<a href="{{ customer.name }}">{{ customer.name | split: "s" }}`, `{% capture x %}{{ customer.name }}{% endcapture %}{{ x | upcase }}`, `{{ customer.name | slice: -5, 99 }}`, `{% raw %}{{ {% endraw %}`} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, source string) {
