@@ -3,7 +3,9 @@ package campaigns
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,7 +20,6 @@ import (
 // written, so what a customer writes as a name can become neither markup nor an
 // address that runs; and nothing a customer writes is read as Liquid.
 type Template struct {
-	html       bool
 	spells     bool // it gives months or weekdays by their names
 	attributes []string
 	template   *liquid.Template
@@ -40,22 +41,19 @@ func NewTemplate(source string, asHTML bool) (*Template, []*TemplateError) {
 	if len(c.faults) > 0 {
 		return nil, c.faults
 	}
-	parsed, err := engine.ParseString(c.prepared.String())
-	if err != nil {
-		return nil, []*TemplateError{explainLiquid(source, err)}
-	}
-	t := &Template{html: asHTML, spells: c.spells, template: parsed}
-	for name := range c.attributes {
-		t.attributes = append(t.attributes, name)
-	}
-	tries := []alone{{c.prepared.String(), 0, 0}}
-	for _, x := range append(c.alone, tries...) {
-		one := *t
-		if one.template, err = engine.ParseString(x.source); err != nil {
-			return nil, []*TemplateError{explainLiquid(source, err)}
+	whole := alone{c.prepared.String(), 0, 0}
+	t := &Template{spells: c.spells, attributes: slices.Sorted(maps.Keys(c.attributes))}
+	for _, x := range append(c.alone, whole) {
+		var err error
+		if t.template, err = parseLiquid(x.source); err != nil {
+			fault := explainLiquid(source, err)
+			if x != whole {
+				fault.Start, fault.End = x.at, x.end
+			}
+			return nil, []*TemplateError{fault}
 		}
 		for _, v := range []rule.Values{sample{}, nobody{}} {
-			if _, err := one.Render(v, time.UTC, "en"); err != nil {
+			if _, err := t.Render(v, time.UTC, "en"); err != nil {
 				fault := explainLiquid(source, err)
 				fault.Start, fault.End = x.at, x.end
 				return nil, []*TemplateError{fault}
@@ -65,6 +63,25 @@ func NewTemplate(source string, asHTML bool) (*Template, []*TemplateError) {
 	return t, nil
 }
 
+// parseLiquid hands a prepared template to Liquid, which panics over some numbers.
+func parseLiquid(prepared string) (t *liquid.Template, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = errors.New(oneLine(r))
+		}
+	}()
+	t, failed := engine.ParseString(prepared)
+	if failed != nil { // its nil is not error's
+		return nil, failed
+	}
+	return t, nil
+}
+
+func oneLine(panicked any) string {
+	cause, _, _ := strings.Cut(fmt.Sprint(panicked), "\n")
+	return cause
+}
+
 // Render fills in a customer. Dates and money are written as in the locale, a
 // BCP 47 tag such as "de-AT"; the empty one writes 2026-03-31 and 49.00 USD.
 // Instants are by the clock of zone. A missing value is empty, or what the
@@ -72,8 +89,7 @@ func NewTemplate(source string, asHTML bool) (*Template, []*TemplateError) {
 func (t *Template) Render(v rule.Values, zone *time.Location, locale string) (text string, err error) {
 	defer func() {
 		if r := recover(); r != nil { // some filters panic on odd arguments
-			cause, _, _ := strings.Cut(fmt.Sprint(r), "\n")
-			err = errors.New(cause)
+			err = errors.New(oneLine(r))
 		}
 	}()
 	m := manner{localeOf(locale), zone}

@@ -8,8 +8,9 @@ import (
 )
 
 // An htmlPlace follows the author's HTML up to where a value stands, so that the
-// value is written as that place needs it. Branches of conditions are read one
-// after the other. The nil place is no HTML at all.
+// value is written as that place needs it. Each branch of a condition must end
+// where it begins, so that the place does not hang on which is taken. The nil
+// place is no HTML at all.
 type htmlPlace struct {
 	in     placeKind
 	quote  byte   // of an attribute's value
@@ -17,6 +18,7 @@ type htmlPlace struct {
 	attr   string // lower case
 	prefix string // of an attribute's value, up to here
 	closer string // what ends the text of script, style and the like
+	outer  []htmlPlace
 }
 
 type placeKind int
@@ -114,7 +116,7 @@ func (h *htmlPlace) step(c byte, rest string) {
 			h.in = inTag
 		}
 	case inComment:
-		if h.prefix += string(c); strings.HasSuffix(h.prefix, "-->") {
+		if h.prefix += string(c); strings.HasSuffix(h.prefix, "-->") || strings.HasSuffix(h.prefix, "--!>") {
 			h.in = inText
 		}
 	case inScript:
@@ -132,11 +134,54 @@ func (h *htmlPlace) close() {
 	}
 }
 
-// branch is a condition or a loop: what stands before it may not be written.
-func (h *htmlPlace) branch() {
-	if h != nil && h.in == inQuoted {
-		h.prefix = ""
+// branch goes on through a tag of Liquid, and reports whether the branch that it
+// ends was whole.
+func (h *htmlPlace) branch(name string) bool {
+	if h == nil {
+		return true
 	}
+	switch name {
+	case "if", "unless", "case", "for", "tablerow", "capture":
+		h.outer = append(h.outer, *h)
+		if name == "capture" { // it is written elsewhere
+			*h = htmlPlace{outer: h.outer}
+		}
+	case "elsif", "else", "when", "endif", "endunless", "endcase", "endfor", "endtablerow", "endcapture":
+		n := len(h.outer) - 1
+		if n < 0 {
+			return true // Liquid has words for it
+		}
+		began, ended := h.outer[n], *h
+		outer := h.outer
+		if strings.HasPrefix(name, "end") {
+			outer = outer[:n]
+		}
+		*h = began // what stands in a branch may not be written
+		h.outer = outer
+		if name == "endcapture" {
+			return ended.in == inText
+		}
+		return began.context() == ended.context()
+	}
+	return true
+}
+
+// context is a place as far as it matters to a value: all places inside a tag
+// that are not the value of an attribute in quotes are alike.
+func (h htmlPlace) context() htmlContext {
+	switch h.in {
+	case inTagName, inTag, inAttr, afterAttr, beforeValue, inUnquoted:
+		return htmlContext{in: inTag}
+	case inQuoted:
+		return htmlContext{h.in, h.quote, h.attr}
+	}
+	return htmlContext{in: h.in}
+}
+
+type htmlContext struct {
+	in    placeKind
+	quote byte
+	attr  string
 }
 
 // value is the end of a value: something stands there now.
