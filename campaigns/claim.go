@@ -45,7 +45,10 @@ type Claim struct {
 }
 
 // A Pair is a name and its value.
-type Pair struct{ Name, Value string }
+type Pair struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
 
 // A Settled batch is what is left of it after decisions were recorded.
 type Settled struct {
@@ -159,10 +162,6 @@ func (s *Store) Claim(ctx context.Context, keys []Key, now time.Time) (claims []
 
 // prepare fills in the texts.
 func (s *Store) prepare(x *situated) (Claim, error) {
-	zone := x.Settings.Zone
-	if zones := x.Contact.Place.Zones(); len(zones) == 1 {
-		zone = zones[0]
-	}
 	step := x.Step
 	c := Claim{
 		Key: x.key, Action: step.Action, At: x.at(), Channel: step.Channel, Sender: step.Sender, Traceable: step.Traceable, Plain: step.Plain,
@@ -174,24 +173,12 @@ func (s *Store) prepare(x *situated) (Claim, error) {
 	if x.Contact.State == "linked" {
 		c.ContactID, c.Role = x.Contact.ID, x.Contact.Role
 	}
-	language := x.Contact.Language
-	var err error
-	render := func(t Text) string {
-		if !t.Written() || err != nil {
-			return ""
-		}
-		var out string
-		out, err = t.In(language).Render(x.picture, zone)
-		return out
-	}
-	c.Body, c.Title = render(step.Body), render(step.Title)
+	var v Variant
 	if len(step.Variants) > 0 {
-		v := step.variant(x.key.Campaign, person(x.Contact, x.ref()))
-		c.Variant, c.Subject, c.Body = v.Name, render(v.Subject), render(v.Body)
+		v = step.variant(x.key.Campaign, person(x.Contact, x.ref()))
 	}
-	for _, v := range step.Values {
-		c.Values = append(c.Values, Pair{v.Name, render(v.Text)})
-	}
+	said, err := step.render(v, x.picture, x.Contact, x.Settings)
+	c.Variant, c.Subject, c.Body, c.Title, c.Values = said.Variant, said.Subject, said.Body, said.Title, said.Values
 	if err != nil {
 		return c, err
 	}

@@ -97,15 +97,15 @@ func parseTrigger(m *workspace.Mapping, known Known) string {
 }
 
 var (
-	words    = regexp.MustCompile(`[a-z]+`)
-	sameWord = map[string]string{"payment": "charge", "succeeded": "charged", "canceled": "deleted", "cancelled": "deleted", "refund": "refunded"}
+	eventWord = regexp.MustCompile(`[a-z]+`)
+	sameWord  = map[string]string{"payment": "charge", "succeeded": "charged", "canceled": "deleted", "cancelled": "deleted", "refund": "refunded"}
 )
 
 // nearEvent is the event somebody means who writes it the way Stripe does, as in
 // customer.subscription.deleted, or with a slip of the fingers.
 func nearEvent(name string, kinds []string) string {
 	var written []string
-	for _, w := range words.FindAllString(strings.ToLower(name), -1) {
+	for _, w := range eventWord.FindAllString(strings.ToLower(name), -1) {
 		written = append(written, w, sameWord[w])
 	}
 	best := ""

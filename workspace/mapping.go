@@ -202,6 +202,16 @@ func (m *Mapping) Keys() (names []string) {
 	return names
 }
 
+// Key is the place where a key of a free mapping stands.
+func (m *Mapping) Key(name string) Field {
+	for i := 0; i+1 < len(m.node.Content); i += 2 {
+		if k := m.node.Content[i]; k.Value == name {
+			return Field{Value: name, Set: true, doc: m.doc, node: k}
+		}
+	}
+	return m.Here()
+}
+
 // Number reads an optional whole number between two others.
 func (m *Mapping) Number(key string, fallback, least, most int) int {
 	return m.bounded(key, "", fallback, least, most)
@@ -292,6 +302,13 @@ func (f Field) Fault(hint, format string, args ...any) Fault {
 		width = 1
 	}
 	return f.doc.fault(f.doc.Line+f.node.Line-1, f.node.Column, width, fmt.Sprintf(format, args...), hint)
+}
+
+// FaultAt is a fault at the bytes [start, end) of the field's value.
+func (f Field) FaultAt(start, end int, hint, format string, args ...any) Fault {
+	x := f.at(f.Value, start, end)
+	x.Msg, x.Hint = fmt.Sprintf(format, args...), hint
+	return x
 }
 
 // RuleFaults places what [rule.New] said about the field's value.

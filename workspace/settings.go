@@ -16,6 +16,7 @@ type Settings struct {
 
 	Zone     *time.Location // for days, dates and working time
 	Currency string         // lower-case ISO code: what a bare number beside money means
+	Language string         // of texts that do not say theirs, as in "en" or "pt-br"; lower case
 
 	Budget Budget
 
@@ -53,7 +54,7 @@ type Budget struct {
 // in Intercom's name because no sender is set.
 func Defaults() Settings {
 	return Settings{
-		Zone: time.UTC, Currency: "usd",
+		Zone: time.UTC, Currency: "usd", Language: "en",
 		Budget: Budget{Contacts: 3, Within: 7 * 24 * time.Hour, Apart: 20 * time.Hour},
 		Quiet:  QuietSpan{From: 21 * 60, To: 8 * 60},
 		Region: "us", TimezoneAttribute: "timezone",
@@ -85,6 +86,12 @@ func ParseSettings(d Document) (Settings, Faults) {
 		s.Currency = strings.ToLower(f.Value)
 		if !currencyCode.MatchString(s.Currency) {
 			m.Add(f.Fault("use an ISO code such as usd or eur", "%q is not a currency", f.Value))
+		}
+	}
+	if f := m.Text("language", false); f.Set {
+		s.Language = strings.ToLower(f.Value)
+		if !languageTag.MatchString(s.Language) {
+			m.Add(f.Fault("write it as in en, de or pt-br", "%q is not a language", f.Value))
 		}
 	}
 	s.parseQuiet(m)
@@ -126,6 +133,7 @@ func ParseSettings(d Document) (Settings, Faults) {
 
 var (
 	currencyCode = regexp.MustCompile(`^[a-z]{3}$`)
+	languageTag  = regexp.MustCompile(`^[a-z]{2,3}(-[a-z0-9]{2,8}){0,2}$`)
 	digits       = regexp.MustCompile(`^[0-9]{1,18}$`)
 	number       = regexp.MustCompile(`^([0-9]{1,9})$`)
 	percent      = regexp.MustCompile(`^([0-9]{1,5}) ?%$`)

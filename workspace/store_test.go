@@ -41,9 +41,9 @@ func TestParseSettings(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := workspace.Settings{
-		Name: "Acme", Zone: zone, Currency: "eur", Quiet: workspace.QuietSpan{From: 545, To: 420}, HoldUnknownZone: true, TimezoneAttribute: "tz",
+		Name: "Acme", Zone: zone, Currency: "eur", Language: "en", Quiet: workspace.QuietSpan{From: 545, To: 420}, HoldUnknownZone: true, TimezoneAttribute: "tz",
 		OptOutTag: "quiet", OptOutAttribute: "off", TestContacts: []string{"ann@example.com", "abc"}, Sender: 7, Region: "eu",
-		UnusualCustomers: 20, UnusualShare: 30,
+		UnusualCustomers: 20, UnusualShare: 30, KeepDecisions: workspace.Defaults().KeepDecisions,
 		Budget: workspace.Budget{Contacts: 5, Within: 14 * 24 * time.Hour, Apart: 36 * time.Hour},
 		Teams:  map[string]string{"renewals": "8201", "billing": ""},
 	}
