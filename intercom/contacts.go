@@ -137,26 +137,3 @@ func canonicalContact(link string) string {
 	}
 	return ""
 }
-
-// ContactAttributes returns the names of the custom attributes that contacts can
-// have in this workspace, archived ones left out.
-func (c *Client) ContactAttributes(ctx context.Context) ([]string, error) {
-	var out struct {
-		Data []struct {
-			Name     text `json:"name"`
-			Custom   flag `json:"custom"`
-			Archived flag `json:"archived"`
-		} `json:"data"`
-	}
-	err := c.do(ctx, call{op: "GET /data_attributes", path: []string{"data_attributes"}, query: "model=contact", out: &out})
-	if err != nil {
-		return nil, err
-	}
-	var names []string
-	for _, a := range out.Data {
-		if bool(a.Custom) && !bool(a.Archived) {
-			names = append(names, string(a.Name))
-		}
-	}
-	return names, nil
-}

@@ -20,7 +20,7 @@ type question struct {
 // find answers questions with one search, and a second one for those whose
 // contact turned out not to fit any more. Its own error spoils all of them.
 func (l *Links) find(ctx context.Context, asked []*question, s Settings) error {
-	var first lookup
+	var first wanted
 	for _, a := range asked {
 		if a.known.State == Linked {
 			first.ids = append(first.ids, a.known.ContactID)
@@ -34,7 +34,7 @@ func (l *Links) find(ctx context.Context, asked []*question, s Settings) error {
 		return err
 	}
 
-	var second lookup
+	var second wanted
 	var again []*question
 	for _, a := range asked {
 		contact, there := found.byID[a.known.ContactID], false
@@ -78,7 +78,7 @@ func (l *Links) find(ctx context.Context, asked []*question, s Settings) error {
 // for again, because a user with the same address may have appeared, and wins.
 func (a *question) isUser() bool { return a.known.State == Linked && a.known.Role == "user" }
 
-func (l *lookup) add(c Customer, s Settings) {
+func (l *wanted) add(c Customer, s Settings) {
 	l.externals = append(l.externals, c.externals(s)...)
 	l.emails = append(l.emails, c.Email)
 }
@@ -100,7 +100,7 @@ func (c *crowd) add(contacts ...Contact) {
 
 // read searches, unless all there is to find is one contact by its id: that is
 // read as it is now, at no more cost.
-func (l *Links) read(ctx context.Context, by lookup) (*crowd, error) {
+func (l *Links) read(ctx context.Context, by wanted) (*crowd, error) {
 	found := &crowd{byID: map[string]Contact{}}
 	if by.ids = distinct(by.ids); by.size() == 1 && len(by.ids) == 1 {
 		return found, nil

@@ -12,13 +12,13 @@ const (
 	maxSearchPages  = 100 // stops a cursor that goes round in circles
 )
 
-// A lookup is what contacts are searched by; having any of it is enough.
-type lookup struct{ ids, externals, emails []string }
+// Wanted is what contacts are searched by; having any of it is enough.
+type wanted struct{ ids, externals, emails []string }
 
-func (l lookup) size() int { return len(l.ids) + len(l.externals) + len(l.emails) }
+func (l wanted) size() int { return len(l.ids) + len(l.externals) + len(l.emails) }
 
 // next cuts off what one request can ask for.
-func (l *lookup) next() []searchFilter {
+func (l *wanted) next() []searchFilter {
 	var filters []searchFilter
 	for _, f := range []struct {
 		field  string
@@ -39,13 +39,13 @@ func (l *lookup) next() []searchFilter {
 // compares. Archived and merged contacts are never found, new ones only after a
 // few minutes.
 func (c *Client) SearchContacts(ctx context.Context, emails []string) ([]Contact, error) {
-	return c.search(ctx, lookup{emails: emails})
+	return c.search(ctx, wanted{emails: emails})
 }
 
 // search makes as few requests as Intercom's limits allow: an OR group of up to
 // three filters, of its fifteen, with up to fifty values each.
-func (c *Client) search(ctx context.Context, by lookup) ([]Contact, error) {
-	by = lookup{distinct(by.ids), distinct(by.externals), spellings(by.emails)}
+func (c *Client) search(ctx context.Context, by wanted) ([]Contact, error) {
+	by = wanted{distinct(by.ids), distinct(by.externals), spellings(by.emails)}
 	var found []Contact
 	seen := map[string]bool{}
 	for by.size() > 0 {

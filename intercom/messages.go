@@ -11,17 +11,25 @@ import (
 // all say inapp, and both are said to be accepted.
 const messageType = "inapp"
 
-// A Message is an in-app message from a teammate to one contact.
+// A Message is a message from a teammate to one contact: in-app, or an e-mail
+// when it has a subject.
 type Message struct {
 	From string // the teammate's id, digits
 	To   string // the contact's id
 	Role string // the contact's role: user or lead
-	Body string // HTML or plain text
+	Body string // HTML or plain text; with a Reference HTML
+
+	Subject string // of an e-mail; empty: in-app
+	Plain   bool   // e-mail: without Intercom's layout
 
 	// Traceable opens a conversation at once, without waiting for a reply. It is
 	// the only trace of a message that can be looked for when an answer was lost,
-	// and colleagues see it in their inbox.
+	// and colleagues see it in their inbox. In-app only.
 	Traceable bool
+
+	// Reference of a traceable message is what [Client.FindMessage] finds it by. It
+	// is written below the text, see [marked]. Empty: nothing is.
+	Reference string
 }
 
 // CreateMessage posts a message once and returns its id, which is not the id of
@@ -39,6 +47,8 @@ func (c *Client) CreateMessage(ctx context.Context, m Message) (string, error) {
 		return "", wrong(op, "the recipient is neither a user nor a lead")
 	case strings.TrimSpace(m.Body) == "":
 		return "", wrong(op, "the message is empty")
+	case m.Subject != "" && m.Traceable:
+		return "", wrong(op, "an e-mail opens no conversation before it is answered")
 	}
 	type party struct {
 		Type string `json:"type"`
@@ -46,11 +56,22 @@ func (c *Client) CreateMessage(ctx context.Context, m Message) (string, error) {
 	}
 	body := struct {
 		MessageType  string `json:"message_type"`
+		Subject      string `json:"subject,omitempty"`
+		Template     string `json:"template,omitempty"`
 		Body         string `json:"body"`
 		From         party  `json:"from"`
 		To           party  `json:"to"`
 		Conversation bool   `json:"create_conversation_without_contact_reply,omitempty"`
-	}{messageType, m.Body, party{"admin", from}, party{m.Role, m.To}, m.Traceable}
+	}{messageType, m.Subject, "", m.Body, party{"admin", from}, party{m.Role, m.To}, m.Traceable}
+	if m.Subject != "" {
+		body.MessageType, body.Template = "email", "personal"
+		if m.Plain {
+			body.Template = "plain"
+		}
+	}
+	if m.Traceable {
+		body.Body = marked(m.Body, m.Reference)
+	}
 
 	var out struct {
 		ID text `json:"id"`

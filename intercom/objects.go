@@ -13,7 +13,8 @@ import (
 const (
 	ticketTypeRow = "ticket_type"
 	referenceRow  = "reference_attribute"
-	tagRow        = "tag:" // followed by the tag's name in lower case
+	tagRow        = "tag:"       // followed by the tag's name in lower case
+	attributeRow  = "attribute:" // followed by the attribute's name; the label is its type
 )
 
 // Objects is what [Setup] made or found at Intercom. The zero value means that
@@ -92,6 +93,73 @@ func ForgetTag(ctx context.Context, q Querier, name string) error {
 	key := tagRow + strings.ToLower(strings.TrimSpace(name))
 	if _, err := q.Exec(ctx, `delete from dunlin.intercom_objects where name = $1`, key); err != nil {
 		return fmt.Errorf("forget the Intercom id of %q: %w", key, err)
+	}
+	return nil
+}
+
+// AttributesNamed returns the contact attributes of these names, whose case
+// counts, by name. It creates those the workspace has not, as text, and remembers
+// all of them in the database. It may talk to Intercom, so q must not be a
+// transaction.
+func AttributesNamed(ctx context.Context, client *Client, q Querier, names []string, now time.Time) (map[string]Attribute, error) {
+	known, err := readAttributes(ctx, q, names)
+	if err != nil {
+		return nil, err
+	}
+	var listed []Attribute
+	for _, name := range names {
+		if _, ok := known[name]; ok {
+			continue
+		}
+		if listed == nil {
+			if listed, err = client.attributes(ctx); err != nil {
+				return nil, err
+			}
+		}
+		a, err := client.findOrCreateAttribute(ctx, name, listed)
+		switch {
+		case err != nil:
+			return nil, err
+		case !a.Writable:
+			return nil, wrong("PUT /contacts/{id}", "the attribute "+clip(name, 64)+" cannot be written by apps; choose another name")
+		}
+		if err := storeObject(ctx, q, attributeRow+name, a.ID, a.Type, now); err != nil {
+			return nil, err
+		}
+		known[name] = a
+	}
+	return known, nil
+}
+
+func readAttributes(ctx context.Context, q Querier, names []string) (map[string]Attribute, error) {
+	keys := make([]string, len(names))
+	for i, name := range names {
+		keys[i] = attributeRow + name
+	}
+	rows, err := q.Query(ctx, `select name, id, label from dunlin.intercom_objects where name = any($1)`, keys)
+	if err != nil {
+		return nil, fmt.Errorf("read attributes of Intercom: %w", err)
+	}
+	known := map[string]Attribute{}
+	var key, id, kind string
+	_, err = pgx.ForEachRow(rows, []any{&key, &id, &kind}, func() error {
+		name := strings.TrimPrefix(key, attributeRow)
+		known[name] = Attribute{ID: id, Name: name, Type: kind, Writable: true}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read attributes of Intercom: %w", err)
+	}
+	return known, nil
+}
+
+// ForgetAttributes drops what AttributesNamed remembers. Call it when writing is
+// refused: an attribute may have been archived, or made anew with another type.
+func ForgetAttributes(ctx context.Context, q Querier, names []string) error {
+	for _, name := range names {
+		if _, err := q.Exec(ctx, `delete from dunlin.intercom_objects where name = $1`, attributeRow+name); err != nil {
+			return fmt.Errorf("forget an attribute of Intercom: %w", err)
+		}
 	}
 	return nil
 }

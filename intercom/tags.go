@@ -76,3 +76,14 @@ func (c *Client) TagContact(ctx context.Context, contactID, tagID string) error 
 		body: map[string]any{"id": tagID},
 	})
 }
+
+// UntagContact takes a tag off a contact. [Gone] reports that the contact did
+// not have it, or is not there itself: Intercom's answer does not tell which, and
+// a repeated call may say so of a tag that the first one took off.
+func (c *Client) UntagContact(ctx context.Context, contactID, tagID string) error {
+	const op = "DELETE /contacts/{id}/tags/{id}"
+	if contactID == "" || tagID == "" {
+		return wrong(op, "the contact or the tag has no id")
+	}
+	return c.do(ctx, call{op: op, kind: idempotent, path: []string{"contacts", contactID, "tags", tagID}})
+}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"strconv"
 	"time"
 
 	"github.com/riverqueue/river"
@@ -125,84 +124,4 @@ func (w *deliverWorker) postpone(ctx context.Context, key campaigns.Key, err err
 // LinkSettings are the workspace's settings as far as links go.
 func LinkSettings(s workspace.Settings) intercom.Settings {
 	return intercom.Settings{OptOutTag: s.OptOutTag, OptOutAttribute: s.OptOutAttribute, TimezoneAttribute: s.TimezoneAttribute}
-}
-
-// call makes the one call of a claim.
-func (w *deliverWorker) call(ctx context.Context, c campaigns.Claim) campaigns.Outcome {
-	if w.Intercom == nil {
-		return campaigns.Outcome{Result: campaigns.NotDone, Detail: "INTERCOM_ACCESS_TOKEN is not set", Retry: retryAfter}
-	}
-	switch c.Action {
-	case campaigns.Message:
-		id, err := w.Intercom.CreateMessage(ctx, intercom.Message{From: strconv.FormatInt(c.Sender, 10), To: c.ContactID, Role: c.Role, Body: c.Body})
-		return w.outcome(c, id, err)
-	case campaigns.Task:
-		return w.openTicket(ctx, c)
-	default:
-		return w.tag(ctx, c)
-	}
-}
-
-// openTicket opens the ticket of a task. Before dunlin intercom setup there is no
-// type to open it as: the task stays ours, and is complete with that.
-func (w *deliverWorker) openTicket(ctx context.Context, c campaigns.Claim) campaigns.Outcome {
-	objects, err := intercom.ReadObjects(ctx, w.Pool)
-	if err != nil {
-		return campaigns.Outcome{Result: campaigns.NotDone, Detail: "the ticket type could not be read", Retry: retryAfter}
-	}
-	if !objects.Ready() {
-		return campaigns.Outcome{Result: campaigns.Accepted, Detail: "kept as a task of ours: run dunlin intercom setup to open tickets"}
-	}
-	id, err := w.Intercom.CreateTicket(ctx, intercom.Ticket{
-		Type: objects.TicketType, Contact: c.ContactID, Title: c.Title, Description: c.Body,
-		Reference: c.Reference, ReferenceAttribute: objects.ReferenceAttribute, Team: c.Team,
-	})
-	return w.outcome(c, id, err)
-}
-
-// tag finds or makes the tag and attaches it; both may be done again.
-func (w *deliverWorker) tag(ctx context.Context, c campaigns.Claim) campaigns.Outcome {
-	id, err := intercom.TagNamed(ctx, w.Intercom, w.Pool, c.Tag, w.Now())
-	if err == nil {
-		if err = w.Intercom.TagContact(ctx, c.ContactID, id); intercom.Gone(err) {
-			if ferr := intercom.ForgetTag(ctx, w.Pool, c.Tag); ferr != nil {
-				w.Logger.Warn("tag not forgotten", slog.Any("error", ferr))
-			}
-		}
-	}
-	if intercom.Unknown(err) {
-		return campaigns.Outcome{Result: campaigns.NotDone, Detail: err.Error(), Retry: retryAfter}
-	}
-	return w.outcome(c, id, err)
-}
-
-// maxRefused is how often a call is tried that Intercom refuses for a reason
-// that lies with us or with the contact and may pass.
-const maxRefused = 3
-
-// outcome translates what the client said. Whatever may have been done is
-// unclear and never tried again; what surely was not is tried again when the
-// reason may pass.
-func (w *deliverWorker) outcome(c campaigns.Claim, id string, err error) campaigns.Outcome {
-	if err == nil {
-		return campaigns.Outcome{Result: campaigns.Accepted, ExternalID: id}
-	}
-	o := campaigns.Outcome{Detail: err.Error(), Retry: retryAfter}
-	var e *intercom.Error
-	known := errors.As(err, &e)
-	switch {
-	case intercom.Unknown(err):
-		o.Result = campaigns.Unclear
-	case intercom.NotSent(err), intercom.RateLimited(err):
-		o.Result = campaigns.NotDone
-		if known && !e.RetryAt.IsZero() {
-			o.Retry = max(time.Until(e.RetryAt), time.Second)
-		}
-	case known && (e.Status == 401 || e.Status == 403), intercom.Gone(err) && c.Attempt < maxRefused:
-		o.Result = campaigns.NotDone
-	default:
-		o.Result = campaigns.Refused
-	}
-	w.Logger.Warn("intercom call failed", slog.Any("delivery", c.Key), slog.String("result", string(o.Result)), slog.Any("error", err))
-	return o
 }

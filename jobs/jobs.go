@@ -24,6 +24,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -60,6 +61,12 @@ type Config struct {
 	Campaigns *campaigns.Store
 	Intercom  *intercom.Client // nil with DRY_RUN and no token: contacts are not looked up
 	Links     *intercom.Links
+
+	// Webhooks calls the addresses of webhook steps, and Getenv reads the secrets
+	// they are signed with, which definitions name. Nil means WebhookClient(false),
+	// and that there are none.
+	Webhooks *http.Client
+	Getenv   func(name string) string
 
 	Deliverers int           // deliveries under way at once. Zero means 20.
 	TickGap    time.Duration // between two ticks that changes ask for. Zero means 200 milliseconds, -1: none.

@@ -38,8 +38,8 @@ const (
 // logs everything it accepted. It has no idempotency: two posts are two messages
 // (Intercom: 1.8). Section numbers in its files are those of the Intercom facts.
 //
-// Webhooks and Canvas are left out, as are companies, events, subscriptions, and
-// contacts' creation over HTTP.
+// Webhooks and Canvas are left out, as are companies, subscriptions, and contacts'
+// creation over HTTP.
 //
 // The exported fields are set before the first request is served.
 type Intercom struct {
@@ -76,7 +76,9 @@ type Intercom struct {
 	contacts      map[string]*intercomContact
 	contactOrder  []*intercomContact
 	byEmail       map[string][]*intercomContact // by folded e-mail
+	attributes    []*intercomAttribute
 	tags          []*intercomTag
+	events        []*intercomEvent
 	conversations []*intercomConversation
 	ticketTypes   []*intercomTicketType
 	tickets       []*intercomTicket
@@ -95,14 +97,15 @@ func NewIntercom(now func() time.Time, token string) *Intercom {
 	}
 	i := &Intercom{
 		now: now, machine: time.Now, token: token, zone: zone,
-		versions: map[string]int{},
-		contacts: map[string]*intercomContact{},
-		byEmail:  map[string][]*intercomContact{},
+		versions:   map[string]int{},
+		contacts:   map[string]*intercomContact{},
+		attributes: intercomAttributes(),
+		byEmail:    map[string][]*intercomContact{},
 		// Each kind of object counts for itself, so that a message's id taken for a
 		// conversation's finds nothing (2.2).
 		serial: map[string]int64{
 			"message": 403_918_345, "conversation": 514, "ticket": 625, "ticket number": 32,
-			"tag": 80, "note": 30, "ticket type": 66, "attribute": 164, "request": 0, "part": 174,
+			"tag": 80, "note": 30, "ticket type": 66, "attribute": 164, "data attribute": 36, "request": 0, "part": 174,
 		},
 	}
 	i.tags = []*intercomTag{{id: i.nextID("tag"), name: IntercomOptOutTag}}

@@ -16,7 +16,7 @@ func (i *Intercom) searchContacts(c intercomCall) intercomAnswer {
 	if answer, ok := c.decode(&search); !ok {
 		return answer
 	}
-	query, err := intercomCompile(search.Query, 0, intercomContactKind)
+	query, err := intercomCompile(search.Query, 0, i.contactKind)
 	if err != nil {
 		return *intercomRefused("parameter_invalid", err.Error())
 	}
@@ -26,7 +26,7 @@ func (i *Intercom) searchContacts(c intercomCall) intercomAnswer {
 			found = append(found, contact)
 		}
 	}
-	if refusal := intercomSorted(found, search, (*intercomContact).lookup, func(c *intercomContact) int { return c.number }, intercomContactKind); refusal != nil {
+	if refusal := intercomSorted(found, search, (*intercomContact).lookup, func(c *intercomContact) int { return c.number }, i.contactKind); refusal != nil {
 		return *refusal
 	}
 	page, pages, refusal := intercomPage(found, func(c *intercomContact) string { return c.id }, search.Pagination, 50, search.of("contacts"))
@@ -103,14 +103,19 @@ var intercomContactFields = map[string]intercomKind{
 	"tag_id": intercomTagKind,
 }
 
-func intercomContactKind(field string) intercomKind {
+func (i *Intercom) contactKind(field string) intercomKind {
 	if name, ok := strings.CutPrefix(field, "custom_attributes."); ok {
-		attribute, ok := intercomFindAttribute(name)
-		switch {
-		case !ok:
+		attribute := i.attribute(name)
+		if attribute == nil || attribute.model != "contact" {
 			return 0
-		case attribute.dataType == "boolean":
+		}
+		switch attribute.dataType {
+		case "boolean":
 			return intercomTruthKind
+		case "integer":
+			return intercomNumberKind
+		case "date":
+			return intercomDayKind
 		}
 		return intercomFoldedKind
 	}

@@ -1,7 +1,6 @@
 package sandbox
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
@@ -196,7 +195,7 @@ func (i *Intercom) putContact(c intercomCall) intercomAnswer {
 		return intercomError(http.StatusBadRequest, "parameter_invalid", "The owner specified is not a member of the workspace")
 	}
 	for name, value := range change.Custom {
-		if refusal := intercomCheckAttribute(name, value); refusal != "" {
+		if refusal := i.checkAttribute(name, value); refusal != "" {
 			return intercomError(http.StatusBadRequest, "parameter_invalid", refusal)
 		}
 	}
@@ -226,35 +225,10 @@ func (i *Intercom) putContact(c intercomCall) intercomAnswer {
 		contact.attributes[name] = value
 	}
 	contact.updated = i.now()
+	if len(change.Custom) > 0 {
+		i.accepted = append(i.accepted, Accepted{At: contact.updated, Kind: "attributes", Contact: contact.id, ID: contact.id, Text: intercomPairs(change.Custom)})
+	}
 	return intercomOK(contact.json())
-}
-
-// intercomCheckAttribute says why a custom attribute cannot take a value: it must
-// exist, have the type, and text must be short (4.5).
-func intercomCheckAttribute(name string, value any) string {
-	attribute, ok := intercomFindAttribute(name)
-	if !ok {
-		return fmt.Sprintf("Custom attribute '%s' does not exist", name)
-	}
-	if value == nil {
-		return ""
-	}
-	fits := false
-	switch value := value.(type) {
-	case string:
-		if len([]rune(value)) > 255 {
-			return fmt.Sprintf("Custom attribute '%s' is too long: 255 characters at most", name)
-		}
-		fits = attribute.dataType == "string"
-	case bool:
-		fits = attribute.dataType == "boolean"
-	case json.Number:
-		fits = attribute.dataType == "integer" || attribute.dataType == "float" || attribute.dataType == "date"
-	}
-	if !fits {
-		return fmt.Sprintf("Custom attribute '%s' is not of type %s", name, attribute.dataType)
-	}
-	return ""
 }
 
 // intercomContactNulls are the fields of a contact that this Intercom never sets.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"html"
 	"net/http"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -73,7 +74,10 @@ func (i *Intercom) postMessage(c intercomCall) intercomAnswer {
 			subject: request.Subject, body: request.Body, contact: contact, created: now, number: len(i.conversations),
 		})
 	}
-	i.accepted = append(i.accepted, Accepted{At: now, Kind: "message", Contact: contact.id, ID: id, Text: intercomPlain(request.Body)})
+	text := intercomPlain(request.Body)
+	i.accepted = append(i.accepted, Accepted{
+		At: now, Kind: "message", Contact: contact.id, ID: id, Title: request.Subject, Text: text, Reference: intercomReference(text),
+	})
 	return intercomOK(map[string]any{
 		"type": "admin_message", "id": id, "created_at": now.Unix(), "subject": request.Subject, "body": request.Body,
 		"message_type": kind, "owner": intercomAdmin(),
@@ -152,6 +156,17 @@ func intercomPlain(body string) string {
 		body = after
 	}
 	return strings.Join(strings.Fields(html.UnescapeString(out.String())), " ")
+}
+
+// lastReference is how a text ends that carries something to be found by (2.5).
+var lastReference = regexp.MustCompile(`\bref ([A-Za-z0-9_-]+)$`)
+
+// intercomReference is the reference below a plain text; empty: it has none.
+func intercomReference(text string) string {
+	if words := lastReference.FindStringSubmatch(text); words != nil {
+		return words[1]
+	}
+	return ""
 }
 
 // getConversation returns one conversation with its parts, of which there are

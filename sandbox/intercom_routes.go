@@ -2,7 +2,6 @@ package sandbox
 
 import (
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 )
@@ -20,6 +19,7 @@ var intercomRoutes = []intercomRoute{
 	intercomGet("/admins", (*Intercom).getAdmins),
 	intercomGet("/teams", (*Intercom).getTeams),
 	intercomGet("/data_attributes", (*Intercom).getDataAttributes),
+	intercomPost("/data_attributes", (*Intercom).postDataAttribute),
 
 	intercomGet("/tags", (*Intercom).getTags),
 	intercomPost("/tags", (*Intercom).postTag),
@@ -32,6 +32,9 @@ var intercomRoutes = []intercomRoute{
 	{http.MethodDelete, intercomPath("/contacts/{}/tags/{}"), (*Intercom).deleteContactTag},
 	intercomGet("/contacts/{}/notes", (*Intercom).getNotes),
 	intercomPost("/contacts/{}/notes", (*Intercom).postNote),
+
+	intercomGet("/events", (*Intercom).getEvents),
+	intercomPost("/events", (*Intercom).postEvent),
 
 	intercomPost("/messages", (*Intercom).postMessage),
 	intercomPost("/conversations/search", (*Intercom).searchConversations),
@@ -109,64 +112,6 @@ func (i *Intercom) getTeams(intercomCall) intercomAnswer {
 	return intercomOK(map[string]any{"type": "team.list", "teams": []any{
 		team(IntercomTeamRenewal, "Renewals"), team(IntercomTeamBilling, "Billing"),
 	}})
-}
-
-// An intercomAttribute is a contact attribute that may be written; any other
-// name is refused (4.5).
-type intercomAttribute struct {
-	id          int
-	name, label string
-	dataType    string
-}
-
-var intercomAttributes = []intercomAttribute{
-	{7, IntercomTimezone, "Time zone", "string"},
-	{8, IntercomOptOut, "No billing messages", "boolean"},
-}
-
-func intercomFindAttribute(name string) (intercomAttribute, bool) {
-	at := slices.IndexFunc(intercomAttributes, func(a intercomAttribute) bool { return a.name == name })
-	if at < 0 {
-		return intercomAttribute{}, false
-	}
-	return intercomAttributes[at], true
-}
-
-// getDataAttributes lists contacts' attributes: a few of Intercom's own, which
-// have no id, and the workspace's (4.6).
-func (i *Intercom) getDataAttributes(c intercomCall) intercomAnswer {
-	data := []any{}
-	add := func(a intercomAttribute, custom bool) {
-		attribute := map[string]any{
-			"type": "data_attribute", "model": "contact", "name": a.name, "full_name": a.name, "label": a.label,
-			"description": "", "data_type": a.dataType, "api_writable": true, "messenger_writable": false,
-			"ui_writable": custom, "custom": custom, "archived": false,
-		}
-		if custom {
-			attribute["id"], attribute["full_name"], attribute["admin_id"] = a.id, "custom_attributes."+a.name, IntercomAdmin
-			attribute["created_at"], attribute["updated_at"] = 1700000000, 1700000000
-		}
-		data = append(data, attribute)
-	}
-	switch model := c.URL.Query().Get("model"); model {
-	case "", "contact":
-		for _, own := range []intercomAttribute{
-			{name: "name", label: "Name", dataType: "string"}, {name: "email", label: "Email", dataType: "string"},
-			{name: "external_id", label: "User ID", dataType: "string"}, {name: "created_at", label: "Signed up", dataType: "date"},
-		} {
-			add(own, false)
-		}
-		for _, custom := range intercomAttributes {
-			add(custom, true)
-		}
-	case "company": // this workspace keeps none
-	case "conversation":
-		return intercomError(http.StatusUnprocessableEntity, "parameter_invalid",
-			"model=conversation is no longer supported. Use GET /conversations/attributes instead")
-	default:
-		return intercomError(http.StatusBadRequest, "parameter_invalid", "The Data Attribute model field must be either contact or company")
-	}
-	return intercomOK(map[string]any{"type": "list", "data": data})
 }
 
 // intercomSeconds is an instant as Intercom writes it; zero is null.

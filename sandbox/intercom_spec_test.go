@@ -27,6 +27,8 @@ var intercomDeviations = []struct{ operation, side, contains, reason string }{
 	{"createMessage", "request", "/message_type: value is not one of the allowed values",
 		"the enum lists in_app; all examples, the SDK and the answers have inapp"},
 	{"createNote", "request", "parameter contact_id:", "typed integer; contacts' ids are 24 hex digits"},
+	{"createDataEvent", "request", "/metadata/", "texts only; the operation's own description has numbers, dates, links and money"},
+	{"lisDataEvents", "request", "parameter filter:", "an object in the query whose parts are parameters of their own"},
 	{"searchConversations", "response", "/ai_agent: Value is not nullable", "null in all examples"},
 	{"retrieveConversation", "response", "/ai_agent: Value is not nullable", "null in all examples"},
 }
@@ -39,7 +41,7 @@ type specTransport struct {
 
 	mu      sync.Mutex
 	met     map[int]bool    // deviations
-	visited map[string]bool // method and path of the description, for a 200
+	visited map[string]bool // method and path of the description, for a 2xx
 }
 
 func newSpecTransport(t *testing.T) *specTransport {
@@ -98,7 +100,7 @@ func (s *specTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	options := &openapi3filter.Options{MultiError: true, AuthenticationFunc: openapi3filter.NoopAuthenticationFunc}
 	request := &openapi3filter.RequestValidationInput{Request: described, PathParams: vars, Route: route, Options: options}
-	if response.StatusCode == http.StatusOK { // requests that are refused are wrong on purpose
+	if response.StatusCode < 300 { // requests that are refused are wrong on purpose
 		s.visited[route.Method+" "+route.Path] = true
 		s.check(route, "request", openapi3filter.ValidateRequest(r.Context(), request), body)
 	}
@@ -160,7 +162,7 @@ func TestIntercom_AnswersAreAsDescribed(t *testing.T) {
 	ok := func(method, path, body string) reply {
 		t.Helper()
 		got := c.do(method, path, body)
-		if got.status != http.StatusOK {
+		if got.status >= 300 {
 			t.Errorf("%s %s answered %s", method, path, got.fault())
 		}
 		return got
@@ -170,6 +172,14 @@ func TestIntercom_AnswersAreAsDescribed(t *testing.T) {
 		ok("GET", path, "")
 	}
 	ok("PUT", ana, `{"name":"Ana S.","phone":"+49","custom_attributes":{"timezone":"Europe/Paris"}}`)
+	ok("POST", "/data_attributes", `{"name":"dunning_stage","model":"contact","data_type":"string","description":"d"}`)
+	ok("POST", "/data_attributes", `{"name":"size","model":"company","data_type":"options","options":[{"value":"1-10"},{"value":"11-50"}]}`)
+	ok("GET", "/data_attributes", "")
+	ok("PUT", ana, `{"custom_attributes":{"dunning_stage":"first"}}`)
+	ok("POST", "/events", `{"event_name":"card-expiring","created_at":1772442000,"id":"`+contactID(1)+`","metadata":{"plan":"Pro"}}`)
+	ok("POST", "/events", `{"event_name":"card-expiring","created_at":1772442001,"user_id":"70","metadata":{"attempts":3,"amount":{"amount":4900,"currency":"usd"}}}`)
+	ok("GET", "/events?type=user&intercom_user_id="+contactID(1), "")
+	ok("GET", "/events?type=user&summary=true&email=ana@example.com", "")
 	tag := ok("POST", "/tags", `{"name":"card-expired"}`).text("id")
 	ok("POST", ana+"/tags", `{"id":"`+tag+`"}`)
 	ok("GET", ana+"/tags", "")
@@ -211,6 +221,7 @@ func TestIntercom_AnswersAreAsDescribed(t *testing.T) {
 		{"POST", ana + "/tags", `{"id":"0"}`}, {"POST", ana + "/notes", `{"body":"x","admin_id":"1"}`}, {"POST", "/tags", `{}`},
 		{"PUT", "/tickets/" + ticket, `{"ticket_state_id":"1"}`}, {"PUT", "/tickets/" + ticket, `{"assignee_id":"1"}`},
 		{"GET", "/conversations/1", ""}, {"GET", "/data_attributes?model=conversation", ""},
+		{"POST", "/data_attributes", `{"name":"dunning_stage","model":"company","data_type":"string"}`},
 	} {
 		if got := c.do(refused.method, refused.path, refused.body); got.status < 400 {
 			t.Errorf("%s %s answered %d", refused.method, refused.path, got.status)
@@ -222,7 +233,7 @@ func TestIntercom_AnswersAreAsDescribed(t *testing.T) {
 
 	for _, route := range intercomRoutes {
 		if !spec.saw(route) {
-			t.Errorf("no 200 of %s /%s was checked", route.method, strings.Join(route.path, "/"))
+			t.Errorf("no 2xx of %s /%s was checked", route.method, strings.Join(route.path, "/"))
 		}
 	}
 	for n, deviation := range intercomDeviations {

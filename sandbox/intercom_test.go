@@ -366,7 +366,9 @@ func TestIntercom_Tags(t *testing.T) {
 	tag := Accepted{At: c.clock.Now(), Kind: "tag", Contact: contactID(1), ID: first.text("id"), Text: "card-expired"}
 	again := tag
 	again.Again = true
-	wantEqual(t, "log", c.Accepted(), []Accepted{tag, again})
+	off := tag
+	off.Kind = "untag"
+	wantEqual(t, "log", c.Accepted(), []Accepted{tag, again, off})
 
 	for n := range 12 {
 		id := c.do("POST", "/tags", fmt.Sprintf(`{"name":"t%d"}`, n)).text("id")
@@ -375,20 +377,6 @@ func TestIntercom_Tags(t *testing.T) {
 	contact := c.do("GET", "/contacts/"+contactID(1), "")
 	wantEqual(t, "a contact shows ten tags", spaced(len(contact.at("tags.data").([]any)), contact.at("tags.total_count"), contact.at("tags.has_more")), "10 12 true")
 	wantEqual(t, "its list shows all", len(c.do("GET", "/contacts/"+contactID(1)+"/tags", "").at("data").([]any)), 12)
-}
-
-func TestIntercom_Notes(t *testing.T) {
-	t.Parallel()
-	c := newIntercomClient(t)
-	path := "/contacts/" + contactID(1) + "/notes"
-	wantEqual(t, "body", c.do("POST", path, `{"body":"call <them>","admin_id":"991267716"}`).text("body"), "<p>call &lt;them&gt;</p>")
-	wantEqual(t, "no body", c.do("POST", path, `{}`).fault(), "400 parameter_invalid Body is required")
-	wantEqual(t, "unknown admin", c.do("POST", path, `{"body":"x","admin_id":"1"}`).fault(), "404 not_found Resource Not Found")
-	wantEqual(t, "unknown contact", c.do("POST", "/contacts/x/notes", `{"body":"x"}`).fault(), "404 not_found User Not Found")
-	c.do("POST", path, `{"body":"second"}`)
-	list := c.do("GET", path+"?per_page=1", "")
-	wantEqual(t, "newest first", list.text("data.0.body")+" "+list.text("total_count"), "<p>second</p> 2")
-	wantEqual(t, "next page", c.do("GET", path+"?per_page=1&starting_after="+list.text("pages.next.starting_after"), "").text("data.0.body"), "<p>call &lt;them&gt;</p>")
 }
 
 func TestIntercom_AddContact(t *testing.T) {

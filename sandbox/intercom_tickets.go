@@ -85,7 +85,7 @@ func (i *Intercom) postTicket(c intercomCall) intercomAnswer {
 	title, description := ticket.text("_default_title_"), ticket.text("_default_description_")
 	i.accepted = append(i.accepted, Accepted{
 		At: now, Kind: "ticket", Contact: contact.id, ID: ticket.id, Title: title,
-		Text: strings.TrimSpace(title + "\n" + intercomPlain(description)),
+		Text: strings.TrimSpace(title + "\n" + intercomPlain(description)), Reference: ticket.reference(),
 	})
 	return intercomOK(ticket.json())
 }
@@ -131,6 +131,17 @@ func (k *intercomTicket) set(attributes map[string]any) {
 func (k *intercomTicket) text(attribute string) string {
 	text, _ := k.attributes[attribute].(string)
 	return text
+}
+
+// reference is the first of a ticket's own texts that has a value: what the app
+// that made it can find it by (5.6).
+func (k *intercomTicket) reference() string {
+	for _, a := range k.of.attributes {
+		if a.dataType == "string" && !strings.HasPrefix(a.name, "_default_") && k.text(a.name) != "" {
+			return k.text(a.name)
+		}
+	}
+	return ""
 }
 
 func (i *Intercom) ticket(id string) (*intercomTicket, intercomAnswer) {

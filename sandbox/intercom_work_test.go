@@ -152,7 +152,7 @@ func TestIntercom_Tickets(t *testing.T) {
 	made := c.do("POST", "/tickets", ticket(ana, `,"Reference":"r1","Risk":"`+high+`"`))
 	wantEqual(t, "made", spaced(made.status, made.at("category"), made.at("team_assignee_id"), made.at("ticket_state.category")), "200 Back-office 8202 submitted")
 	wantEqual(t, "log", c.Accepted(), []Accepted{{
-		At: c.clock.Now(), Kind: "ticket", Contact: contactID(1), ID: made.text("id"), Title: "Call Ana", Text: "Call Ana\nShe owes us.",
+		At: c.clock.Now(), Kind: "ticket", Contact: contactID(1), ID: made.text("id"), Title: "Call Ana", Text: "Call Ana\nShe owes us.", Reference: "r1",
 	}})
 	for query, want := range map[string]string{
 		`{"field":"ticket_attribute.` + reference + `","operator":"=","value":"r1"}`: "1",

@@ -51,8 +51,9 @@ type Verdict struct {
 // by heart:
 //
 //   - Duplicates: the same step to the same contact twice in one episode of the
-//     world. Tickets count like messages; a tag that was there already does not.
-//     Of texts it does not know, the same one to the same contact within a day.
+//     world, and the same reference twice. Tickets count like messages, and so do
+//     notes and events; what was there already does not. Of texts it does not
+//     know, the same one to the same contact within a day.
 //   - QuietHourViolations: messages accepted at night, by the zones that the
 //     data determine.
 //   - ContactedAfterRecovery: messages and tickets accepted more than two minutes
@@ -146,13 +147,21 @@ func (s sent) String() string {
 // judgeDuplicates looks for the same step, contact and episode.
 func (j *judge) judgeDuplicates() {
 	type key struct{ contact, campaign, step, episode, text string }
-	last := map[key]*sent{}
+	last, byReference := map[key]*sent{}, map[string]*sent{}
 	for n := range j.sent {
 		s := &j.sent[n]
+		if s.Reference != "" {
+			name := s.Kind + " " + s.Reference
+			if before := byReference[name]; before != nil {
+				j.found(&j.verdict.Duplicates, s.At, "duplicate: %s has the reference %s of %s, of %s", s, s.Reference, before.ID, before.At.UTC().Format(time.RFC3339))
+				continue
+			}
+			byReference[name] = s
+		}
 		k := key{contact: s.Contact, campaign: s.about.campaign, step: s.about.step}
 		repeats := func(before *sent) bool { return true }
 		switch {
-		case s.Kind == "tag" && (s.Again || s.about.campaign == ""):
+		case s.Again, s.silent() && s.about.campaign == "":
 			continue
 		case s.about.campaign == "":
 			k.text = s.Kind + " " + s.Text

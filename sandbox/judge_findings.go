@@ -18,7 +18,7 @@ func (j *judge) judgeRecoveries() {
 	count := &j.verdict.ContactedAfterRecovery
 	for n := range j.sent {
 		s := &j.sent[n]
-		if s.Kind == "tag" {
+		if s.silent() {
 			continue
 		}
 		if s.life == nil {

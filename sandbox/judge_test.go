@@ -157,6 +157,27 @@ func TestJudge(t *testing.T) {
 		{"a tag that was gone", func(s *scene) { s.accept("2026-04-01T10:00:00Z", "tag", "card", "card-expired") },
 			counts{duplicates: 1}, "card-expiring/mark"},
 		{"somebody else's tag", func(s *scene) { s.accept("2026-04-01T10:00:00Z", "tag", "card", "vip") }, counts{}, ""},
+		{"the same reference in another text, much later", func(s *scene) {
+			s.accept("2026-03-12T10:00:00Z", "note", "year", "Called. ref k7")
+			s.accept("2026-04-02T10:00:00Z", "note", "year", "Called again. ref k7")
+			for n := range s.Accepted[8:] {
+				s.Accepted[8+n].Reference = "k7"
+			}
+		}, counts{duplicates: 1}, "duplicate: note 10 (unknown) to cus_year's contact year has the reference k7 of 9"},
+		{"an event that was there already", func(s *scene) {
+			s.accept("2026-03-12T10:00:00Z", "event", "year", "offered")
+			s.accept("2026-03-12T10:00:00Z", "event", "year", "offered")
+			s.Accepted[len(s.Accepted)-1].Again = true
+		}, counts{}, "unrecognised"},
+		{"the same event twice", func(s *scene) {
+			s.accept("2026-03-12T10:00:00Z", "event", "year", "offered")
+			s.accept("2026-03-12T10:00:01Z", "event", "year", "offered")
+		}, counts{duplicates: 1}, "duplicate"},
+		{"attributes twice, and a tag taken off", func(s *scene) {
+			s.accept("2026-03-12T10:00:00Z", "attributes", "year", "stage: 1")
+			s.accept("2026-03-12T10:00:01Z", "attributes", "year", "stage: 1")
+			s.accept("2026-03-12T10:00:01Z", "untag", "year", "annual-offer")
+		}, counts{}, ""},
 		{"two contacts of one person", func(s *scene) {
 			s.of("card").Contacts = append(s.of("card").Contacts, Contact{ID: "card2"})
 			s.accept("2026-03-12T10:00:00Z", "message", "card2", cardNudge)

@@ -63,11 +63,17 @@ type Resident struct {
 // An Accepted is one request that changed something at Intercom and got a 2xx
 // (or would have, had the answer not been lost).
 type Accepted struct {
-	At      time.Time // virtual
-	Kind    string    // message, ticket or tag
-	Contact string    // Intercom's id
-	ID      string    // Intercom's id of what was made
-	Text    string    // what a person sees: a message's text without markup, a ticket's title and description, a tag's name
-	Title   string    // a ticket's title
-	Again   bool      // a tag the contact already had: nothing changed
+	At        time.Time // virtual
+	Kind      string    // message, ticket, note, event, tag, untag or attributes
+	Contact   string    // Intercom's id
+	ID        string    // Intercom's id of what was made or changed; empty of an event, which has none
+	Text      string    // what a person sees: without markup a message's text, a ticket's title and description, a note; a tag's name; an event's name, and a line for each of its values; lines of attributes
+	Title     string    // a ticket's title, an e-mail's subject
+	Reference string    // what it carries to be found by: a message's or note's last words "ref …", a ticket's own text; empty: nothing
+	Again     bool      // a tag the contact already had, or an event of the same second: nothing changed
+}
+
+// silent says whether a request changed a contact and told nobody anything.
+func (a Accepted) silent() bool {
+	return a.Kind == "tag" || a.Kind == "untag" || a.Kind == "attributes"
 }

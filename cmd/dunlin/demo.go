@@ -453,7 +453,7 @@ func (d *demo) until(ctx context.Context, end time.Time) error {
 					messages++
 				case "ticket":
 					tickets++
-				default:
+				case "tag":
 					tags++
 				}
 			}
@@ -516,8 +516,10 @@ func (d *demo) tell(x sandbox.Accepted, names map[string]string) string {
 		return fmt.Sprintf("message to %s: %s", name, text)
 	case "ticket":
 		return fmt.Sprintf("task for a colleague: %s", x.Title)
+	case "tag":
+		return fmt.Sprintf("%s is tagged %s", name, text)
 	}
-	return fmt.Sprintf("%s is tagged %s", name, text)
+	return fmt.Sprintf("%s of %s: %s", x.Kind, name, text)
 }
 
 // A share is a part of all, from 0 to 1. It is written as a percentage.

@@ -117,7 +117,7 @@ func (d *demo) report(ctx context.Context, from time.Time) (demoReport, error) {
 func (d *demo) disagreements(ctx context.Context) (int, error) {
 	rows, err := d.db.Query(ctx, `
 		select case action when 'task' then 'ticket' else action end || ' ' || external_id || ' ' || contact_id
-		from dunlin.deliveries where state = 'sent' and external_id is not null and action <> 'tag'`)
+		from dunlin.deliveries where state = 'sent' and external_id is not null and action in ('message', 'task', 'note')`)
 	if err != nil {
 		return 0, fmt.Errorf("compare with Intercom: %w", err)
 	}
@@ -130,7 +130,7 @@ func (d *demo) disagreements(ctx context.Context) (int, error) {
 		tally[k]++
 	}
 	for _, x := range d.world.Accepted() {
-		if x.Kind != "tag" {
+		if x.Kind == "message" || x.Kind == "ticket" || x.Kind == "note" {
 			tally[x.Kind+" "+x.ID+" "+x.Contact]--
 		}
 	}

@@ -23,6 +23,8 @@ type environment struct {
 	DryRun        bool            // DRY_RUN. Decide and record, send nothing.
 	TickEvery     time.Duration   // TICK_EVERY. Zero: 30 seconds.
 	ListenAddr    string          // LISTEN_ADDR. Default 127.0.0.1:8080.
+
+	PrivateWebhooks bool // WEBHOOKS_PRIVATE. Webhook steps may call addresses of our own network.
 }
 
 // readEnvironment reports everything that is wrong, each with a repair. What is
@@ -44,12 +46,15 @@ func readEnvironment(environ []string) (environment, error) {
 	if len(accounts) > 0 {
 		e.StripePrimary, e.StripeKey, e.StripeSecrets, e.StripeOthers = accounts[0].Name, accounts[0].Key, accounts[0].Secrets, accounts[1:]
 	}
-	if v := vars["DRY_RUN"]; v != "" {
-		on, err := strconv.ParseBool(v)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("DRY_RUN is %q; use true or false", v))
+	for name, on := range map[string]*bool{"DRY_RUN": &e.DryRun, "WEBHOOKS_PRIVATE": &e.PrivateWebhooks} {
+		v := vars[name]
+		if v == "" {
+			continue
 		}
-		e.DryRun = on
+		var err error
+		if *on, err = strconv.ParseBool(v); err != nil {
+			errs = append(errs, fmt.Errorf("%s is %q; use true or false", name, v))
+		}
 	}
 	if v := vars["TICK_EVERY"]; v != "" {
 		d, err := time.ParseDuration(v)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -72,6 +73,7 @@ func wire(ctx context.Context, w wiring) (*product, error) {
 	p.jobs, err = jobs.New(jobs.Config{
 		Pool: w.Pool, Logger: w.Logger, Now: w.Now, Stripe: p.stripe, Ticker: p.ticker, Campaigns: p.campaigns,
 		Intercom: p.intercom, Links: p.links, Deliverers: w.Deliverers,
+		Webhooks: jobs.WebhookClient(w.Env.PrivateWebhooks), Getenv: os.Getenv,
 		TickGap: w.TickGap, TickEvery: w.TickEvery, SweepEvery: w.SweepEvery, FeedEvery: w.FeedEvery, PollEvery: w.PollEvery, Failpoint: w.Failpoint,
 	})
 	if err != nil {
