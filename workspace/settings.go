@@ -32,9 +32,14 @@ type Settings struct {
 	UnusualCustomers int64
 	UnusualShare     int64 // percent
 
-	Sender int64             // Intercom admin in whose name messages go out; 0: none yet
-	Region string            // us, eu or au
-	Teams  map[string]string // our name of a team → Intercom's id; "" while unknown
+	Sender int64  // Intercom admin in whose name messages go out; 0: none yet
+	Region string // us, eu or au
+
+	ExternalID     string // key of a customer's metadata at Stripe that holds its id at Intercom; empty: none
+	CreateContacts bool   // a customer without a contact gets one
+	Import         bool   // contacts carry what Intercom's own Stripe import would write
+
+	Teams map[string]string // our name of a team → Intercom's id; "" while unknown
 }
 
 // A QuietSpan is a daily span of quiet, in minutes since local midnight. It
@@ -113,13 +118,7 @@ func ParseSettings(d Document) (Settings, Faults) {
 		s.UnusualShare = u.number("share", s.UnusualShare, percent, "a share of the members, as in 50%")
 		u.Done()
 	}
-	if i := m.Map("intercom"); i != nil {
-		if f := i.Text("sender", true); f.Set {
-			s.Sender = parseAdmin(i, f)
-		}
-		s.Region = i.Choice("region", false, "us", "eu", "au").Value
-		i.Done()
-	}
+	s.parseIntercom(m)
 	if t := m.Map("teams"); t != nil {
 		keys, values := t.Pairs()
 		for n, key := range keys {
