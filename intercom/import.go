@@ -45,18 +45,33 @@ func ReadyImport(ctx context.Context, client *Client) (writable, trouble []strin
 	}
 	for _, want := range ImportedAttributes {
 		a, err := client.findOrCreateAttribute(ctx, want.Name, want.Type, listed)
-		switch {
-		case err != nil:
+		if err != nil {
 			return nil, nil, err
-		case !a.Writable:
-			trouble = append(trouble, fmt.Sprintf("the attribute %q cannot be written by apps: disconnect Intercom's own Stripe import, or archive the attribute", want.Name))
-		case a.Type != want.Type && !slices.Contains(takes[want.Type], a.Type):
-			trouble = append(trouble, fmt.Sprintf("the attribute %q is of type %s and cannot hold a %s: archive it", want.Name, a.Type, want.Type))
-		default:
-			writable = append(writable, want.Name)
 		}
+		if f := unfit(a, want); !f.OK {
+			trouble = append(trouble, f.What+"; "+f.Fix)
+			continue
+		}
+		writable = append(writable, want.Name)
 	}
 	return writable, trouble, nil
+}
+
+// unfit says why an attribute cannot hold what is imported.
+func unfit(a, want Attribute) Finding {
+	switch {
+	case !a.Writable:
+		return Finding{
+			What: fmt.Sprintf("the attribute %q cannot be written by apps, and is not imported", want.Name),
+			Fix:  "disconnect Intercom's own Stripe import, or archive the attribute",
+		}
+	case a.Type != want.Type && !slices.Contains(takes[want.Type], a.Type):
+		return Finding{
+			What: fmt.Sprintf("the attribute %q is of type %s, cannot hold a %s, and is not imported", want.Name, a.Type, want.Type),
+			Fix:  "archive the attribute at Intercom; the import makes it anew",
+		}
+	}
+	return Finding{OK: true}
 }
 
 // An ImportRound is how far a round through all customers, and then through the
