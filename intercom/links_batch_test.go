@@ -284,3 +284,20 @@ func TestLanguage(t *testing.T) {
 		}
 	}
 }
+
+// A link in doubt is asked about again, and follows its contact.
+func TestDoubt(t *testing.T) {
+	t.Parallel()
+	w := newLinking(t)
+	w.contact("u1", "user", "ana@x.io")
+	ana := Customer{Account: 1, ID: 1, Email: "ana@x.io"}
+	w.resolveAll(t, Settings{}, ana)
+	w.contact("u2", "user", "ana@x.io", "location", map[string]any{"region": "Lisboa\x00"})
+	w.do(func() { w.merged["u1"] = "u2" })
+	if err := w.links.Doubt(t.Context(), w.pool, ana.Ref()); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.resolveAll(t, Settings{}, ana)[ana.Ref()]; got.ContactID != "u2" || got.Region != "Lisboa" || !got.CheckedAt.Equal(w.now) {
+		t.Errorf("got %+v", got)
+	}
+}

@@ -85,3 +85,18 @@ func store(ctx context.Context, q Querier, links ...Link) error {
 	}
 	return nil
 }
+
+// Doubt makes the next [Links.ResolveAll] ask Intercom, however fresh the link
+// is. Call it when a call to the contact says [Gone]: it was merged, archived or
+// deleted since, which the link cannot tell.
+func (l *Links) Doubt(ctx context.Context, q Querier, refs ...Ref) error {
+	accounts, ids := columnsOf(refs)
+	_, err := q.Exec(ctx, `
+		update dunlin.links l set checked_at = 'epoch'
+		from unnest($1::int[], $2::bigint[]) as doubted (account_id, customer_id)
+		where l.account_id = doubted.account_id and l.customer_id = doubted.customer_id`, accounts, ids)
+	if err != nil {
+		return fmt.Errorf("doubt the links of %d customers: %w", len(refs), err)
+	}
+	return nil
+}

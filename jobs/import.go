@@ -26,7 +26,7 @@ func (ImportArgs) InsertOpts() river.InsertOpts {
 }
 
 const (
-	importPage   = 500             // customers, or events, that are looked at together
+	importPage   = 200             // customers, or events, that are looked at together
 	importCalls  = 2000            // of one job, about: a fifth of Intercom's limit while jobs come each minute
 	importAtOnce = 8               // calls
 	importPause  = 5 * time.Minute // between the beginnings of two rounds, at least; machine time

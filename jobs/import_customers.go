@@ -52,7 +52,9 @@ func (r *importRun) customers(ctx context.Context) error {
 		candidates = append(candidates, intercom.Ref(c.Ref))
 	}
 	if len(ask) > 0 {
-		r.calls += 1 + len(ask)/50
+		if r.calls += 1 + len(ask)/50; r.settings.CreateContacts {
+			r.calls += len(ask)
+		}
 		links, err := r.Links.ResolveAll(ctx, r.Pool, ask, Linking(r.settings, false), importAsk)
 		if err != nil && len(links) == 0 {
 			return err
