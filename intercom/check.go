@@ -21,6 +21,7 @@ type Finding struct {
 type Expected struct {
 	Sender string            // id of the teammate messages come from
 	Teams  map[string]string // ids by our name for the team
+	Import bool              // contacts are to carry [ImportedAttributes]
 	Settings
 }
 
@@ -41,6 +42,9 @@ func Check(ctx context.Context, client *Client, q Querier, want Expected) []Find
 	findings = append(findings, checkTickets(ctx, client, q)...)
 	if want.OptOutTag != "" {
 		findings = append(findings, checkTag(ctx, client, want.OptOutTag))
+	}
+	if want.Import {
+		findings = append(findings, checkImport(ctx, client)...)
 	}
 	return append(findings, checkAttributes(ctx, client, want.OptOutAttribute, want.TimezoneAttribute)...)
 }
@@ -179,6 +183,27 @@ func checkAttributes(ctx context.Context, client *Client, optOut, timezone strin
 				Fix:  "create it under Intercom's people data, or correct " + want.fix + " in the settings",
 			})
 		}
+	}
+	return findings
+}
+
+func checkImport(ctx context.Context, client *Client) []Finding {
+	listed, err := client.attributes(ctx)
+	if err != nil {
+		return []Finding{failed("contacts can carry what is imported", err)}
+	}
+	var findings []Finding
+	for _, want := range ImportedAttributes {
+		a, there := named(listed, want.Name)
+		if !there {
+			continue // the import makes it
+		}
+		if f := unfit(a, want); !f.OK {
+			findings = append(findings, f)
+		}
+	}
+	if len(findings) == 0 {
+		return []Finding{{OK: true, What: "contacts can carry what is imported"}}
 	}
 	return findings
 }

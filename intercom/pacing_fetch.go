@@ -38,15 +38,15 @@ func (p *pacer) demand() (urgent, ordinary int, pause time.Duration, done bool) 
 	if p.closed.After(now) {
 		return 0, 0, p.closed.Sub(now), false
 	}
-	urgent, ordinary = wanted(p.urgent), wanted(p.ordinary)
+	urgent, ordinary = inAll(p.urgent), inAll(p.ordinary)
 	if ordinary > 0 {
 		ordinary = max(ordinary, p.ahead(now))
 	}
 	return urgent, ordinary, 0, false
 }
 
-// wanted is how many permits to fetch for a queue.
-func wanted(queue []*waiter) (n int) {
+// inAll is how many permits to fetch for a queue.
+func inAll(queue []*waiter) (n int) {
 	for _, w := range queue {
 		n += w.want
 	}

@@ -94,7 +94,7 @@ func TestSandbox_LinksEverybody(t *testing.T) {
 				want = Link{Account: 1, Customer: int64(i), State: Ambiguous}
 			}
 		}
-		got, err := links.Resolve(t.Context(), pool, Customer{1, int64(i), strings.ToUpper(email)}, settings, time.Hour)
+		got, err := links.Resolve(t.Context(), pool, Customer{Account: 1, ID: int64(i), Email: strings.ToUpper(email)}, settings, time.Hour)
 		if err != nil {
 			t.Fatal(err)
 		}

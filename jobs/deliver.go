@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"maps"
-	"slices"
 	"sync"
 	"time"
 
@@ -71,7 +69,7 @@ func (w *deliverWorker) Work(ctx context.Context, job *river.Job[DeliverArgs]) e
 	ready, busy, err := w.settle(ctx, job.Args.Keys)
 	for len(ready) > 0 && err == nil {
 		var some []campaigns.Key
-		if some, err = w.permitted(ctx, ready); err != nil {
+		if some, err = w.permitted(ctx, ready, job.Priority == urgent); err != nil {
 			break
 		}
 		ready = ready[len(some):]
@@ -136,46 +134,36 @@ func (w *deliverWorker) ask(ctx context.Context, keys []campaigns.Key) (known []
 	if err != nil {
 		return nil, err
 	}
-	byRef := map[customers.Ref][]campaigns.Key{}
+	var refs []customers.Ref
 	for _, k := range keys {
-		byRef[k.Ref()] = append(byRef[k.Ref()], k)
+		refs = append(refs, k.Ref())
 	}
-	pictures, err := customers.LoadAll(ctx, w.Pool, slices.Collect(maps.Keys(byRef)))
+	pictures, err := customers.LoadAll(ctx, w.Pool, refs)
 	if err != nil {
 		return nil, err
 	}
-	for ref, list := range byRef {
-		email, _ := pictures[ref].Value("email").(string)
-		_, err := w.Links.Resolve(ctx, w.Pool, intercom.Customer{Account: ref.Account, ID: ref.Customer, Email: email}, LinkSettings(settings), linkFresh)
-		var e *intercom.Error
-		switch {
-		case err == nil:
-			known = append(known, list...)
-		case !errors.As(err, &e):
-			return nil, err
-		default:
-			w.Logger.Warn("contact not read", slog.Any("delivery", list[0]), slog.Any("error", e))
-			if err := w.Campaigns.Postpone(ctx, list, e.Error(), retryAfter); err != nil {
-				return nil, err
-			}
-		}
+	var list []intercom.Customer
+	for _, p := range pictures {
+		list = append(list, LinkCustomer(p, settings))
 	}
-	return known, nil
+	_, err = w.Links.ResolveAll(ctx, w.Pool, list, Linking(settings, w.Campaigns.DryRun), linkFresh)
+	var e *intercom.Error
+	if !errors.As(err, &e) {
+		return keys, err
+	}
+	w.Logger.Warn("contacts not read", slog.Int("deliveries", len(keys)), slog.Any("error", e))
+	return nil, w.Campaigns.Postpone(ctx, keys, e.Error(), retryAfter)
 }
 
 // permitted waits for pacing and returns as many of the deliveries as may be
 // called for.
-func (w *deliverWorker) permitted(ctx context.Context, ready []campaigns.Key) ([]campaigns.Key, error) {
-	if w.Intercom == nil {
-		return ready, nil
-	}
+func (w *deliverWorker) permitted(ctx context.Context, ready []campaigns.Key, urgently bool) ([]campaigns.Key, error) {
 	some := ready[:min(len(ready), together)]
-	for range some {
-		if err := w.Intercom.Wait(ctx); err != nil {
-			return nil, err
-		}
+	if w.Intercom == nil {
+		return some, nil
 	}
-	return some, nil
+	n, err := w.Intercom.Take(ctx, len(some), urgently)
+	return some[:n], err
 }
 
 // deliver claims deliveries, makes their calls side by side and records what
@@ -185,6 +173,11 @@ func (w *deliverWorker) deliver(ctx context.Context, keys []campaigns.Key) (busy
 	// token. What must wait, stop or be skipped is recorded there, too.
 	w.Failpoint("before_claim")
 	claims, busy, err := w.Campaigns.Claim(ctx, keys, w.Now())
+	if w.Intercom != nil {
+		if unused := len(keys) - len(claims); err == nil && unused > 0 {
+			w.Intercom.GiveBack(unused)
+		}
+	}
 	if err != nil {
 		if len(keys) == 1 {
 			return nil, err
@@ -211,7 +204,7 @@ func (w *deliverWorker) deliver(ctx context.Context, keys []campaigns.Key) (busy
 // learn and record the outcome, even while it is being stopped.
 func (w *deliverWorker) callAndRecord(ctx context.Context, claim campaigns.Claim, claimed time.Time) error {
 	w.Failpoint("after_claim")
-	ctx = context.WithoutCancel(ctx)
+	ctx = intercom.WithPermit(context.WithoutCancel(ctx))
 	outcome := campaigns.Outcome{Result: campaigns.NotDone, Detail: "the call did not start in time", Retry: retryAfter}
 	if time.Since(claimed) < startWithin {
 		w.Failpoint("before_call")
@@ -226,9 +219,4 @@ func (w *deliverWorker) callAndRecord(ctx context.Context, claim campaigns.Claim
 		w.Logger.Warn("outcome came after another was recorded", slog.Any("delivery", claim.Key), slog.String("result", string(outcome.Result)))
 	}
 	return err
-}
-
-// LinkSettings are the workspace's settings as far as links go.
-func LinkSettings(s workspace.Settings) intercom.Settings {
-	return intercom.Settings{OptOutTag: s.OptOutTag, OptOutAttribute: s.OptOutAttribute, TimezoneAttribute: s.TimezoneAttribute}
 }

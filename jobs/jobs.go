@@ -9,6 +9,7 @@
 //	catch_up what webhooks lost is found in Stripe's list of events
 //	compare  once a night, the mirror with Stripe
 //	tickets  tasks are handed out and closed, and their tickets followed both ways
+//	import   contacts at Intercom get the attributes and events of their customers
 //
 // Due work lives in our own tables; a job is a poke. It carries an identity and
 // no facts, is inserted in the transaction that made it necessary, and may be
@@ -52,6 +53,7 @@ const (
 	queueSync    = "sync"
 	queueFeed    = "feed"
 	queueTickets = "tickets"
+	queueImport  = "import"
 )
 
 // Config is what the workers work with.
@@ -108,6 +110,7 @@ func New(c Config) (*river.Client[pgx.Tx], error) {
 	river.AddWorker(workers, &catchUpWorker{Config: c, poker: poker})
 	river.AddWorker(workers, &compareWorker{Config: c})
 	river.AddWorker(workers, &ticketsWorker{Config: c})
+	river.AddWorker(workers, &importWorker{Config: c})
 
 	client, err := river.NewClient(riverpgxv5.New(c.Pool), &river.Config{
 		Schema:  Schema,
@@ -120,6 +123,7 @@ func New(c Config) (*river.Client[pgx.Tx], error) {
 			queueSync:    {MaxWorkers: max(len(c.Stripe), 1), FetchCooldown: 10 * time.Millisecond, FetchPollInterval: poll},
 			queueFeed:    {MaxWorkers: 1 + len(c.Stripe), FetchCooldown: 10 * time.Millisecond, FetchPollInterval: poll},
 			queueTickets: {MaxWorkers: 1, FetchCooldown: 10 * time.Millisecond, FetchPollInterval: poll},
+			queueImport:  {MaxWorkers: 1, FetchCooldown: 10 * time.Millisecond, FetchPollInterval: poll},
 		},
 		PeriodicJobs: c.periodic(),
 		ErrorHandler: errorHandler{c.Logger},
@@ -167,6 +171,9 @@ func (c Config) periodic() []*river.PeriodicJob {
 	every("tick", c.TickEvery, TickArgs{})
 	every("sweep", c.SweepEvery, SweepArgs{})
 	every("tickets", c.SweepEvery, TicketsArgs{})
+	if c.Intercom != nil {
+		every("import", orDefault(c.FeedEvery, time.Minute), ImportArgs{})
+	}
 	for _, s := range c.Stripe {
 		every("catch_up_"+s.Name(), orDefault(c.FeedEvery, time.Minute), CatchUpArgs{Account: s.Name()})
 		every("compare_"+s.Name(), orDefault(c.FeedEvery, time.Minute), CompareArgs{Account: s.Name()})

@@ -60,20 +60,25 @@ func newWorld(t *testing.T, step string, faults func(*http.Request) sandbox.Faul
 	links := intercom.NewLinks(client)
 	store, err := campaigns.NewStore(campaigns.Config{
 		Pool: pool, Logger: logger,
-		Contacts: func(ctx context.Context, tx pgx.Tx, refs []customers.Ref, _ bool) (map[customers.Ref]campaigns.Contact, error) {
+		Contacts: func(ctx context.Context, tx pgx.Tx, refs []customers.Ref, lock bool) (map[customers.Ref]campaigns.Contact, error) {
+			asked := make([]intercom.Ref, len(refs))
+			for i, r := range refs {
+				asked[i] = intercom.Ref(r)
+			}
+			read := links.ReadAll
+			if lock {
+				read = links.LockAll
+			}
+			persons, err := read(ctx, tx, asked)
 			out := map[customers.Ref]campaigns.Contact{}
-			for _, ref := range refs {
-				l, err := links.Lock(ctx, tx, ref.Account, ref.Customer)
-				if err != nil {
-					return nil, err
-				}
+			for r, l := range persons {
 				c := campaigns.Contact{ID: l.ContactID, Role: l.Role, Email: l.Email, OptOut: l.OptedOut, Checked: l.CheckedAt}
 				if !l.CheckedAt.IsZero() {
 					c.State = string(l.State)
 				}
-				out[ref] = c
+				out[customers.Ref(r)] = c
 			}
-			return out, nil
+			return out, err
 		},
 		Unapplied: func(ctx context.Context, tx pgx.Tx, account int, stripeIDs []string) (map[string]bool, error) {
 			return stripesync.Unapplied(ctx, tx, account, stripeIDs)

@@ -36,10 +36,15 @@ type Settings struct {
 
 	KeepDecisions int // months that the decision log is kept
 
-	Sender int64             // Intercom admin in whose name messages go out; 0: none yet
-	Region string            // us, eu or au
-	Teams  map[string]string // our name of a team → Intercom's id; "" while unknown
-	Rotas  map[string]Rota   // of the teams that say how they work; ask [Settings.Rota]
+	Sender int64  // Intercom admin in whose name messages go out; 0: none yet
+	Region string // us, eu or au
+
+	ExternalID     string // key of a customer's metadata at Stripe that holds its id at Intercom; empty: none
+	CreateContacts bool   // a customer without a contact gets one
+	Import         bool   // contacts carry what Intercom's own Stripe import would write
+
+	Teams map[string]string // our name of a team → Intercom's id; "" while unknown
+	Rotas map[string]Rota   // of the teams that say how they work; ask [Settings.Rota]
 }
 
 // A Budget is how much contact one person gets, whatever the campaigns and
@@ -116,13 +121,7 @@ func ParseSettings(d Document) (Settings, Faults) {
 		s.UnusualShare = u.number("share", s.UnusualShare, percent, "a share of the members, as in 50%")
 		u.Done()
 	}
-	if i := m.Map("intercom"); i != nil {
-		if f := i.Text("sender", true); f.Set {
-			s.Sender = parseAdmin(i, f)
-		}
-		s.Region = i.Choice("region", false, "us", "eu", "au").Value
-		i.Done()
-	}
+	s.parseIntercom(m)
 	s.parseTeams(m)
 	s.parseRetention(m)
 	m.Later("stripe", "holdout")

@@ -44,7 +44,7 @@ func (p *product) intercomFindings(ctx context.Context) ([]intercom.Finding, err
 	if err != nil {
 		return nil, err
 	}
-	want := intercom.Expected{Teams: settings.Teams, Settings: jobs.LinkSettings(settings)}
+	want := intercom.Expected{Teams: settings.Teams, Import: settings.Import, Settings: jobs.Linking(settings, false)}
 	if settings.Sender != 0 {
 		want.Sender = strconv.FormatInt(settings.Sender, 10)
 	}

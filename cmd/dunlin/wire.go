@@ -151,24 +151,31 @@ var intercomHosts = map[string]string{
 // contacts returns what is stored of the contacts that customers are, and under
 // lock locks the persons.
 func (p *product) contacts(ctx context.Context, tx pgx.Tx, refs []customers.Ref, lock bool) (map[customers.Ref]campaigns.Contact, error) {
-	out := make(map[customers.Ref]campaigns.Contact, len(refs))
-	for _, ref := range refs {
-		read := p.links.Stored
-		if lock {
-			read = p.links.Lock
-		}
-		l, err := read(ctx, tx, ref.Account, ref.Customer)
-		if err != nil {
-			return nil, err
-		}
+	asked := make([]intercom.Ref, len(refs))
+	for i, r := range refs {
+		asked[i] = intercom.Ref(r)
+	}
+	read := p.links.ReadAll
+	if lock {
+		read = p.links.LockAll
+	}
+	persons, err := read(ctx, tx, asked)
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[customers.Ref]campaigns.Contact, len(persons))
+	for r, l := range persons {
 		c := campaigns.Contact{
-			ID: l.ContactID, Role: l.Role, Email: l.Email, OptOut: l.OptedOut, Checked: l.CheckedAt,
+			ID: l.ContactID, Role: l.Role, Email: l.Email, Language: l.Language, OptOut: l.OptedOut, Checked: l.CheckedAt,
 			Place: campaigns.Place{Zone: l.Timezone, LocationCountry: l.Country, LocationRegion: l.Region},
 		}
 		if !l.CheckedAt.IsZero() {
 			c.State = string(l.State)
 		}
-		out[ref] = c
+		for _, o := range l.Others {
+			c.Others = append(c.Others, customers.Ref(o))
+		}
+		out[customers.Ref(r)] = c
 	}
 	return out, nil
 }
