@@ -225,7 +225,13 @@ func (s *Step) parseTask(m *workspace.Mapping, known Known) {
 		s.Team = f.Value
 		if _, ok := known.Settings.Teams[f.Value]; !ok && !known.Stored {
 			hint := "add it to \"teams:\" of the workspace"
-			if near := workspace.Nearest(f.Value, slices.Sorted(maps.Keys(known.Settings.Teams))); near != "" {
+			near := workspace.Nearest(f.Value, slices.Sorted(maps.Keys(known.Settings.Teams)))
+			for name, id := range known.Settings.Teams {
+				if id == f.Value {
+					near = name
+				}
+			}
+			if near != "" {
 				hint = "did you mean \"" + near + "\"?"
 			}
 			x.Add(f.Fault(hint, "there is no team %q", f.Value))
