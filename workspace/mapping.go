@@ -202,6 +202,16 @@ func (m *Mapping) Keys() (names []string) {
 	return names
 }
 
+// Key is the place where a key of a free mapping stands.
+func (m *Mapping) Key(name string) Field {
+	for i := 0; i+1 < len(m.node.Content); i += 2 {
+		if k := m.node.Content[i]; k.Value == name {
+			return Field{Value: name, Set: true, doc: m.doc, node: k}
+		}
+	}
+	return m.Here()
+}
+
 // Number reads an optional whole number between two others.
 func (m *Mapping) Number(key string, fallback, least, most int) int {
 	return m.bounded(key, "", fallback, least, most)
@@ -249,17 +259,6 @@ func (m *Mapping) instead(keys []string, format, hint string) {
 	for _, key := range keys {
 		m.better[key] = Fault{Msg: fmt.Sprintf(format, key), Hint: hint}
 	}
-}
-
-// At is the place of a key that is there, for faults about its being there;
-// otherwise that of the mapping.
-func (m *Mapping) At(key string) Field {
-	for i := 0; i+1 < len(m.node.Content); i += 2 {
-		if k := m.node.Content[i]; k.Value == key {
-			return Field{Value: key, Set: true, doc: m.doc, node: k}
-		}
-	}
-	return m.Here()
 }
 
 // Done reports every key that was not asked for.
