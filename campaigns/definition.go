@@ -88,7 +88,7 @@ func parseTrigger(m *workspace.Mapping, known Known) string {
 }
 
 var (
-	words    = regexp.MustCompile(`[a-z]+`)
+	letters  = regexp.MustCompile(`[a-z]+`)
 	sameWord = map[string]string{"payment": "charge", "succeeded": "charged", "canceled": "deleted", "cancelled": "deleted", "refund": "refunded"}
 )
 
@@ -96,7 +96,7 @@ var (
 // customer.subscription.deleted, or with a slip of the fingers.
 func nearEvent(name string, kinds []string) string {
 	var written []string
-	for _, w := range words.FindAllString(strings.ToLower(name), -1) {
+	for _, w := range letters.FindAllString(strings.ToLower(name), -1) {
 		written = append(written, w, sameWord[w])
 	}
 	best := ""

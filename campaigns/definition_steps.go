@@ -143,11 +143,12 @@ func (s *Step) parseVariants(x *workspace.Mapping) {
 		variant := s.parseWording(v)
 		variant.Name = name.Value
 		variant.Weight = v.Number("weight", 1, 1, 1000)
-		for _, o := range s.Variants {
+		for n, o := range s.Variants {
+			said := o.Body.Written() && variant.Body.Written()
 			switch {
 			case name.Set && o.Name == variant.Name:
 				v.Add(name.Fault("give it another name", "there are two variants named %q", variant.Name))
-			case variant.Body.Written() && alike(o.Subject, variant.Subject) && alike(o.Body, variant.Body):
+			case said && wording(entries[n], "subject") == wording(v, "subject") && wording(entries[n], "body") == wording(v, "body"):
 				v.Add(v.Key("body").Fault("word one of them differently, or keep only one", "variants %q and %q say the same", o.Name, variant.Name))
 			}
 		}
@@ -164,10 +165,19 @@ func (s *Step) parseVariants(x *workspace.Mapping) {
 	}
 }
 
-// alike reports whether two texts say the same in the same languages.
-func alike(a, b Text) bool {
-	return slices.Equal(a.languages, b.languages) &&
-		slices.EqualFunc(a.templates, b.templates, func(a, b *Template) bool { return a.source == b.source })
+// wording is a text as it stands in the file, in all its languages.
+func wording(m *workspace.Mapping, key string) string {
+	if !m.Has(key) || m.Plain(key) {
+		return m.Text(key, false).Value
+	}
+	var all strings.Builder
+	x := m.Map(key)
+	for _, language := range x.Keys() {
+		if x.Plain(language) {
+			all.WriteString(language + ": " + x.Text(language, false).Value + "\n")
+		}
+	}
+	return all.String()
 }
 
 // sameLanguages refuses two texts that are shown together and would mix
