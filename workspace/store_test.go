@@ -31,7 +31,7 @@ func TestParseSettings(t *testing.T) {
 	t.Parallel()
 	full := lines("kind: workspace", "name: Acme", "zone: America/New_York", "currency: EUR", `quiet_hours: {from: 9:05, to: "7:00"}`, "unknown_zone: hold",
 		"timezone_attribute: tz", "opt_out: {tag: quiet, attribute: off}", "test_contacts: [Ann@Example.com, ABC]", "intercom: {sender: admin:7, region: eu}",
-		"contact_budget: {contacts: 5, within: 2 weeks, apart: 36 hours}", "unusual_change: {customers: 20, share: 30%}", `teams: {renewals: 8201, billing: ""}`)
+		"unusual_change: {customers: 20, share: 30%}", `teams: {renewals: 8201, billing: ""}`)
 	got, faults := workspace.ParseSettings(settingsDoc(t, full))
 	if len(faults) > 0 {
 		t.Fatal(faults.Explain())
@@ -41,11 +41,10 @@ func TestParseSettings(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := workspace.Settings{
-		Name: "Acme", Zone: zone, Currency: "eur", Quiet: workspace.QuietSpan{From: 545, To: 420}, HoldUnknownZone: true, TimezoneAttribute: "tz",
+		Name: "Acme", Zone: zone, Currency: "eur", Budget: workspace.Defaults().Budget, Quiet: workspace.QuietSpan{From: 545, To: 420}, HoldUnknownZone: true, TimezoneAttribute: "tz",
 		OptOutTag: "quiet", OptOutAttribute: "off", TestContacts: []string{"ann@example.com", "abc"}, Sender: 7, Region: "eu",
 		UnusualCustomers: 20, UnusualShare: 30,
-		Budget: workspace.Budget{Contacts: 5, Within: 14 * 24 * time.Hour, Apart: 36 * time.Hour},
-		Teams:  map[string]string{"renewals": "8201", "billing": ""},
+		Teams: map[string]string{"renewals": "8201", "billing": ""},
 	}
 	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b *time.Location) bool { return a.String() == b.String() })); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
@@ -72,6 +71,7 @@ func TestParseSettings_budget(t *testing.T) {
 		{"", d},
 		{"contact_budget: none\n", workspace.Budget{}},
 		{"contact_budget: {}\n", d},
+		{"contact_budget: {contacts: 5, within: 2 weeks, apart: 36 hours}\n", workspace.Budget{Contacts: 5, Within: 14 * 24 * time.Hour, Apart: 36 * time.Hour}},
 		{"contact_budget: {contacts: 1}\n", workspace.Budget{Contacts: 1, Within: d.Within, Apart: d.Apart}},
 		{"contact_budget: {apart: 0 hours}\n", workspace.Budget{Contacts: d.Contacts, Within: d.Within}},
 		{"contact_budget: {contacts: 24, within: 1 day, apart: 1 hour}\n", workspace.Budget{Contacts: 24, Within: 24 * time.Hour, Apart: time.Hour}},
