@@ -51,16 +51,7 @@ func Parse(doc workspace.Document, known Known) (Definition, workspace.Faults) {
 	d.Anchor = parseAnchor(m, triggered)
 	d.parseGoal(m, known)
 	d.parseManners(m)
-	for _, s := range m.Maps("steps") {
-		step := parseStep(s, known)
-		if step.At.N < 0 && !m.Has("anchor") && !known.Stored {
-			s.Add(s.Text("at", true).Fault("take out the minus, or add an anchor to count from, as in \"anchor: card_expires_at\"", "without an anchor steps count from the enrollment, and nothing happens before it"))
-		}
-		if _, twice := d.Step(step.Name); twice && step.Name != "" {
-			m.Add(s.Here().Fault("step names are identities; give this one its own", "there are two steps named %q", step.Name))
-		}
-		d.Steps = append(d.Steps, step)
-	}
+	d.parseSteps(m, known)
 	if len(d.Steps) == 0 && (len(faults) == 0 || !m.Has("steps")) {
 		m.Add(m.Here().Fault("add a list \"steps:\" with at least one entry", "the campaign has no steps"))
 	}
@@ -97,15 +88,15 @@ func parseTrigger(m *workspace.Mapping, known Known) string {
 }
 
 var (
-	eventWord = regexp.MustCompile(`[a-z]+`)
-	sameWord  = map[string]string{"payment": "charge", "succeeded": "charged", "canceled": "deleted", "cancelled": "deleted", "refund": "refunded"}
+	letters  = regexp.MustCompile(`[a-z]+`)
+	sameWord = map[string]string{"payment": "charge", "succeeded": "charged", "canceled": "deleted", "cancelled": "deleted", "refund": "refunded"}
 )
 
 // nearEvent is the event somebody means who writes it the way Stripe does, as in
 // customer.subscription.deleted, or with a slip of the fingers.
 func nearEvent(name string, kinds []string) string {
 	var written []string
-	for _, w := range eventWord.FindAllString(strings.ToLower(name), -1) {
+	for _, w := range letters.FindAllString(strings.ToLower(name), -1) {
 		written = append(written, w, sameWord[w])
 	}
 	best := ""
@@ -251,6 +242,19 @@ func (d *Definition) parseManners(m *workspace.Mapping) {
 	}
 }
 
+func (d *Definition) parseSteps(m *workspace.Mapping, known Known) {
+	for _, s := range m.Maps("steps") {
+		step := parseStep(s, known)
+		if step.At.N < 0 && !m.Has("anchor") && !known.Stored {
+			s.Add(s.Text("at", true).Fault("take out the minus, or add an anchor to count from, as in \"anchor: card_expires_at\"", "without an anchor steps count from the enrollment, and nothing happens before it"))
+		}
+		if _, twice := d.Step(step.Name); twice && step.Name != "" {
+			m.Add(s.Here().Fault("step names are identities; give this one its own", "there are two steps named %q", step.Name))
+		}
+		d.Steps = append(d.Steps, step)
+	}
+}
+
 func parseRule(m *workspace.Mapping, f workspace.Field, known Known) *rule.Rule {
 	r, err := rule.New(f.Value, known.catalog(), known.Settings.Currency)
 	if err != nil {
@@ -260,6 +264,9 @@ func parseRule(m *workspace.Mapping, f workspace.Field, known Known) *rule.Rule 
 	}
 	return r
 }
+
+// dashes are what word processors make of a minus.
+var dashes = strings.NewReplacer("–", "-", "—", "-", "−", "-")
 
 // duration reads a length of time; ok is false when it is not there or wrong.
 func duration(m *workspace.Mapping, key string, required bool) (f workspace.Field, d rule.Duration, ok bool) {
@@ -271,9 +278,14 @@ func duration(m *workspace.Mapping, key string, required bool) (f workspace.Fiel
 	switch {
 	case err != nil:
 		hint := "write it as in \"3 days\" or \"6 hours\""
-		if _, err := strconv.Atoi(f.Value); err == nil {
+		plain := dashes.Replace(f.Value)
+		_, notNumber := strconv.Atoi(f.Value)
+		switch _, other := rule.ParseDuration(plain); {
+		case notNumber == nil:
 			hint = "add the unit, as in \"" + f.Value + " days\""
-		} else if key == "at" {
+		case other == nil:
+			hint = "did you mean \"" + plain + "\"? This is a dash, and no minus"
+		case key == "at":
 			hint += ", or \"-21 days\" for before the anchor"
 		}
 		m.Add(f.Fault(hint, "%q is not a duration", f.Value))

@@ -52,7 +52,7 @@ func parseStep(m *workspace.Mapping, known Known) Step {
 	case len(found) == 0 && name.Set:
 		m.Add(m.Here().Fault("give it one of "+actionNames(), "step %q does nothing", s.Name))
 	case len(found) > 1:
-		m.Add(m.At(found[1]).Fault("make a step of each", "step %q does %d things (%s); a step does one", s.Name, len(found), strings.Join(found, ", ")))
+		m.Add(m.Key(found[1]).Fault("make a step of each", "step %q does %d things (%s); a step does one", s.Name, len(found), strings.Join(found, ", ")))
 	}
 	s.parseContact(m)
 	m.Elsewhere("indent it, so that it stands below its action, as in \"message:\"", belowAction...)
@@ -143,12 +143,13 @@ func (s *Step) parseVariants(x *workspace.Mapping) {
 		variant := s.parseWording(v)
 		variant.Name = name.Value
 		variant.Weight = v.Number("weight", 1, 1, 1000)
-		for _, o := range s.Variants {
+		for n, o := range s.Variants {
+			said := o.Body.Written() && variant.Body.Written()
 			switch {
 			case name.Set && o.Name == variant.Name:
 				v.Add(name.Fault("give it another name", "there are two variants named %q", variant.Name))
-			case variant.Body.Written() && alike(o.Subject, variant.Subject) && alike(o.Body, variant.Body):
-				v.Add(v.At("body").Fault("word one of them differently, or keep only one", "variants %q and %q say the same", o.Name, variant.Name))
+			case said && wording(entries[n], "subject") == wording(v, "subject") && wording(entries[n], "body") == wording(v, "body"):
+				v.Add(v.Key("body").Fault("word one of them differently, or keep only one", "variants %q and %q say the same", o.Name, variant.Name))
 			}
 		}
 		s.Variants = append(s.Variants, variant)
@@ -156,18 +157,27 @@ func (s *Step) parseVariants(x *workspace.Mapping) {
 	}
 	for _, key := range []string{"body", "subject"} {
 		if x.Has(key) {
-			x.Add(x.At(key).Fault("move it into a variant", "%q stands beside the variants", key))
+			x.Add(x.Key(key).Fault("move it into a variant", "%q stands beside the variants", key))
 		}
 	}
 	if len(entries) == 0 || len(s.Variants) == 1 {
-		x.Add(x.At("variants").Fault("write at least two, or body without variants", "there is nothing to compare"))
+		x.Add(x.Key("variants").Fault("write at least two, or body without variants", "there is nothing to compare"))
 	}
 }
 
-// alike reports whether two texts say the same in the same languages.
-func alike(a, b Text) bool {
-	return slices.Equal(a.languages, b.languages) &&
-		slices.EqualFunc(a.templates, b.templates, func(a, b *Template) bool { return a.source == b.source })
+// wording is a text as it stands in the file, in all its languages.
+func wording(m *workspace.Mapping, key string) string {
+	if !m.Has(key) || m.Plain(key) {
+		return m.Text(key, false).Value
+	}
+	var all strings.Builder
+	x := m.Map(key)
+	for _, language := range x.Keys() {
+		if x.Plain(language) {
+			all.WriteString(language + ": " + x.Text(language, false).Value + "\n")
+		}
+	}
+	return all.String()
 }
 
 // sameLanguages refuses two texts that are shown together and would mix
@@ -182,7 +192,7 @@ func sameLanguages(m *workspace.Mapping, a, b Text, keyA, keyB string) {
 	}{{a, b, keyA, keyB}, {b, a, keyB, keyA}} {
 		for _, l := range x.has.languages {
 			if !slices.Contains(x.lacks.languages, l) {
-				m.Add(m.At(x.key).Fault(fmt.Sprintf("add a line \"%s: …\", or take it out of %q", l, x.written), "%q has no words in %q, in which %q is written", x.key, l, x.written))
+				m.Add(m.Key(x.key).Fault(fmt.Sprintf("add a line \"%s: …\", or take it out of %q", l, x.written), "%q has no words in %q, in which %q is written", x.key, l, x.written))
 			}
 		}
 	}
@@ -196,7 +206,7 @@ func (s *Step) parseWording(m *workspace.Mapping) Variant {
 		v.Subject = text(m, "subject", true, false)
 		sameLanguages(m, v.Subject, v.Body, "subject", "body")
 	case m.Has("subject") && s.Channel == InApp:
-		m.Add(m.At("subject").Fault("take it out, or write channel: email", "an in-app message has no subject"))
+		m.Add(m.Key("subject").Fault("take it out, or write channel: email", "an in-app message has no subject"))
 	}
 	return v
 }
@@ -225,7 +235,13 @@ func (s *Step) parseTask(m *workspace.Mapping, known Known) {
 		s.Team = f.Value
 		if _, ok := known.Settings.Teams[f.Value]; !ok && !known.Stored {
 			hint := "add it to \"teams:\" of the workspace"
-			if near := workspace.Nearest(f.Value, slices.Sorted(maps.Keys(known.Settings.Teams))); near != "" {
+			near := workspace.Nearest(f.Value, slices.Sorted(maps.Keys(known.Settings.Teams)))
+			for name, id := range known.Settings.Teams {
+				if id == f.Value {
+					near = name
+				}
+			}
+			if near != "" {
 				hint = "did you mean \"" + near + "\"?"
 			}
 			x.Add(f.Fault(hint, "there is no team %q", f.Value))
@@ -251,7 +267,7 @@ func (s *Step) parseEvent(m *workspace.Mapping, known Known) {
 	if md := x.Map("metadata"); md != nil {
 		s.Values = values(md)
 		if len(s.Values) > 10 { // facts/intercom.md 4.9
-			x.Add(x.At("metadata").Fault("leave the least useful out", "Intercom keeps 10 values of an event, and this one has %d", len(s.Values)))
+			x.Add(x.Key("metadata").Fault("leave the least useful out", "Intercom keeps 10 values of an event, and this one has %d", len(s.Values)))
 		}
 	}
 	x.Done()
@@ -261,7 +277,7 @@ func (s *Step) parseNote(m *workspace.Mapping, known Known) {
 	if m.Plain(string(Note)) {
 		s.Body = text(m, string(Note), true, true)
 		if known.Settings.Sender == 0 && !known.Stored {
-			m.Add(m.At(string(Note)).Fault("write \"note: {from: admin:ID, body: …}\", or add \"intercom: {sender: admin:ID}\" to the workspace", "the note has no sender"))
+			m.Add(m.Key(string(Note)).Fault("write \"note: {from: admin:ID, body: …}\", or add \"intercom: {sender: admin:ID}\" to the workspace", "the note has no sender"))
 		}
 		return
 	}
@@ -282,7 +298,7 @@ func (s *Step) parseAttributes(m *workspace.Mapping, _ Known) {
 	s.Values = values(x)
 	for _, v := range s.Values {
 		if strings.ContainsAny(v.Name, ".$") { // facts/intercom.md 4.5
-			x.Add(x.At(v.Name).Fault("write "+strings.NewReplacer(".", "_", "$", "").Replace(v.Name), "an attribute at Intercom has no dot and no dollar sign in its name"))
+			x.Add(x.Key(v.Name).Fault("write "+strings.NewReplacer(".", "_", "$", "").Replace(v.Name), "an attribute at Intercom has no dot and no dollar sign in its name"))
 		}
 	}
 }

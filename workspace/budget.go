@@ -39,7 +39,7 @@ func parseBudget(m *Mapping, defaults Budget) Budget {
 	case within.Set && out.Within <= 0:
 		b.Add(within.Fault("write the window, as in \"7 days\"", "a window of %q holds nothing", within.Value))
 	case !out.fits():
-		b.Add(m.At("contact_budget").Fault(
+		b.Add(m.Key("contact_budget").Fault(
 			fmt.Sprintf("write fewer contacts, a longer window, or \"apart: %s\"", hours((out.Within/time.Duration(out.Contacts+1)).Truncate(time.Hour))),
 			"%d contacts that are %s apart do not fit into %s", out.Contacts, hours(out.Apart), hours(out.Within)))
 	}

@@ -261,17 +261,6 @@ func (m *Mapping) instead(keys []string, format, hint string) {
 	}
 }
 
-// At is the place of a key that is there, for faults about its being there;
-// otherwise that of the mapping.
-func (m *Mapping) At(key string) Field {
-	for i := 0; i+1 < len(m.node.Content); i += 2 {
-		if k := m.node.Content[i]; k.Value == key {
-			return Field{Value: key, Set: true, doc: m.doc, node: k}
-		}
-	}
-	return m.Here()
-}
-
 // Done reports every key that was not asked for.
 func (m *Mapping) Done() {
 	for i := 0; i+1 < len(m.node.Content); i += 2 {

@@ -31,7 +31,7 @@ func TestParseSettings(t *testing.T) {
 	t.Parallel()
 	full := lines("kind: workspace", "name: Acme", "zone: America/New_York", "currency: EUR", `quiet_hours: {from: 9:05, to: "7:00"}`, "unknown_zone: hold",
 		"timezone_attribute: tz", "opt_out: {tag: quiet, attribute: off}", "test_contacts: [Ann@Example.com, ABC]", "intercom: {sender: admin:7, region: eu}",
-		"contact_budget: {contacts: 5, within: 2 weeks, apart: 36 hours}", "unusual_change: {customers: 20, share: 30%}", `teams: {renewals: 8201, billing: ""}`)
+		"unusual_change: {customers: 20, share: 30%}", `teams: {renewals: 8201, billing: ""}`)
 	got, faults := workspace.ParseSettings(settingsDoc(t, full))
 	if len(faults) > 0 {
 		t.Fatal(faults.Explain())
@@ -72,6 +72,7 @@ func TestParseSettings_budget(t *testing.T) {
 		{"", d},
 		{"contact_budget: none\n", workspace.Budget{}},
 		{"contact_budget: {}\n", d},
+		{"contact_budget: {contacts: 5, within: 2 weeks, apart: 36 hours}\n", workspace.Budget{Contacts: 5, Within: 14 * 24 * time.Hour, Apart: 36 * time.Hour}},
 		{"contact_budget: {contacts: 1}\n", workspace.Budget{Contacts: 1, Within: d.Within, Apart: d.Apart}},
 		{"contact_budget: {apart: 0 hours}\n", workspace.Budget{Contacts: d.Contacts, Within: d.Within}},
 		{"contact_budget: {contacts: 24, within: 1 day, apart: 1 hour}\n", workspace.Budget{Contacts: 24, Within: 24 * time.Hour, Apart: time.Hour}},

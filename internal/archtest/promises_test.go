@@ -49,6 +49,13 @@ var promises = map[string][]place{
 		{"campaigns/*.go", `no-stale-contact`},
 		{"campaigns/*_test.go", `no-stale-contact`},
 	},
+	"one-budget": {
+		{"migrations/*.sql", `one-budget`},
+		{"workspace/*.go", `one-budget`},
+		{"campaigns/budget.go", `one-budget`},
+		{"campaigns/budget_test.go", `one-budget`},
+		{"campaigns/decide_test.go", `one-budget`},
+	},
 	"honest-mirror": {
 		{"migrations/*.sql", `ready_at .*honest-mirror`},
 		{"stripesync/*.go", `honest-mirror`},
