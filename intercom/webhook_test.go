@@ -37,6 +37,8 @@ func posted(id, topic, created, item string) string {
 const postedTicket = `{"type":"ticket","id":"626","ticket_id":33,"ticket_state":{"id":8324,"category":"resolved"},"ticket_type":{"id":67},
 	"admin_assignee_id":"991267716","team_assignee_id":"0","open":false,"updated_at":"2026-03-02T12:00:05.000Z","snoozed_until":null}`
 
+// TestWebhooks holds safe-webhooks: what is answered 2xx is durable, once, and
+// was signed.
 func TestWebhooks(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
