@@ -6,8 +6,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-
-	"github.com/dunlin/dunlin/customers"
 )
 
 const (
@@ -87,14 +85,6 @@ func (s *Store) LoseTicket(ctx context.Context, e Errand) error {
 		return fmt.Errorf("part task %d from its ticket: %w", e.Task, err)
 	}
 	return nil
-}
-
-// Untold counts the tasks whose tickets have to be told something.
-func Untold(ctx context.Context, q customers.Querier) (n int64, err error) {
-	if err := q.QueryRow(ctx, `select count(*) from dunlin.tasks where untold`).Scan(&n); err != nil {
-		return 0, fmt.Errorf("count tickets to be told: %w", err)
-	}
-	return n, nil
 }
 
 // A ContactNote is a task to be written on its contact as a note, because there

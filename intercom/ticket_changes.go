@@ -2,6 +2,7 @@ package intercom
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -46,7 +47,7 @@ func (c *Client) ChangeTicket(ctx context.Context, id string, change TicketChang
 		return TicketStatus{}, wrong(op, "nothing is to be changed")
 	}
 	if change.Admin != "" {
-		body["admin_id"] = change.Admin
+		body["admin_id"] = json.Number(change.Admin) // a number here, unlike in a note
 	}
 	var out ticketJSON
 	err := c.do(ctx, call{

@@ -45,6 +45,7 @@ type Webhooks struct {
 //	413  the body is larger than 1 MiB
 //	503  it could not be stored, or there is no secret to check it with
 //
+// It is answered once it is durable, and within three seconds (safe-webhooks).
 // Intercom tries a second time, a minute later, and then never again: what is
 // lost is found by looking at the tickets.
 func (h *Webhooks) ServeHTTP(w http.ResponseWriter, r *http.Request) {
