@@ -224,6 +224,32 @@ func TestImport_FollowsTheContact(t *testing.T) {
 	}
 }
 
+// While there are test contacts, nobody else is written to.
+func TestImport_KeepsToTestContacts(t *testing.T) {
+	t.Parallel()
+	w := newImport(t, 3, nil)
+	w.save("kind: workspace\nzone: UTC\ncurrency: usd\ntest_contacts: [Ann1@example.com, "+w.contact(2)+"]\nintercom: {sender: admin:1, import: true}\n",
+		func(tx pgx.Tx, d workspace.Document) error {
+			_, err := workspace.Save(t.Context(), tx, d, noon)
+			return err
+		})
+	for i := range 3 {
+		w.happened(i, "charged", fmt.Sprintf("ch_%d", i), noon, nil)
+	}
+	if err := w.importRound(); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	from := 0
+	for _, s := range w.imported(&from) {
+		got = append(got, strings.Join(strings.Fields(s)[:2], " "))
+	}
+	want := []string{"attributes abc001", "attributes abc002", "event abc001", "event abc002"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("written (-want +got)\n%s", diff)
+	}
+}
+
 // Intercom does not tell a lead's events apart: one whose answer was lost is not
 // sent again, and a user's is.
 func TestImport_SendsALeadsEventAtMostOnce(t *testing.T) {
