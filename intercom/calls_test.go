@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -132,6 +133,123 @@ func TestClient_Calls(t *testing.T) {
 			body: `{"message_type":"inapp","body":"Hi","from":{"type":"admin","id":991267716},"to":{"type":"lead","id":"6762f0"},
 				"create_conversation_without_contact_reply":true}`,
 			want: "20",
+		},
+		{
+			name: "traceable message with a reference",
+			call: func(ctx context.Context, c *Client) (any, error) {
+				return c.CreateMessage(ctx, Message{From: "991267716", To: "6762f0", Role: "user", Body: "<p>Hi</p>", Traceable: true, Reference: "k7f3qz"})
+			},
+			answer: `{"type":"admin_message","id":"21"}`,
+			asked:  "POST /messages",
+			body: `{"message_type":"inapp","body":"<p>Hi</p><p>ref k7f3qz</p>","from":{"type":"admin","id":991267716},"to":{"type":"user","id":"6762f0"},
+				"create_conversation_without_contact_reply":true}`,
+			want: "21",
+		},
+		{
+			name: "reference of a message that leaves no trace",
+			call: func(ctx context.Context, c *Client) (any, error) {
+				return c.CreateMessage(ctx, Message{From: "991267716", To: "6762f0", Role: "user", Body: "<p>Hi</p>", Reference: "k7f3qz"})
+			},
+			answer: `{"type":"admin_message","id":"22"}`,
+			asked:  "POST /messages",
+			body:   `{"message_type":"inapp","body":"<p>Hi</p>","from":{"type":"admin","id":991267716},"to":{"type":"user","id":"6762f0"}}`,
+			want:   "22",
+		},
+		{
+			name: "e-mail",
+			call: func(ctx context.Context, c *Client) (any, error) {
+				return c.CreateMessage(ctx, Message{From: "991267716", To: "6762f0", Role: "user", Subject: "Your card", Body: "<p>Hi</p>"})
+			},
+			answer: `{"type":"admin_message","id":"23","message_type":"email"}`,
+			asked:  "POST /messages",
+			body: `{"message_type":"email","subject":"Your card","template":"personal","body":"<p>Hi</p>","from":{"type":"admin","id":991267716},
+				"to":{"type":"user","id":"6762f0"}}`,
+			want: "23",
+		},
+		{
+			name: "plain e-mail",
+			call: func(ctx context.Context, c *Client) (any, error) {
+				return c.CreateMessage(ctx, Message{From: "991267716", To: "6762f0", Role: "user", Subject: "Your card", Plain: true, Body: "Hi"})
+			},
+			answer: `{"type":"admin_message","id":"24"}`,
+			asked:  "POST /messages",
+			body: `{"message_type":"email","subject":"Your card","template":"plain","body":"Hi","from":{"type":"admin","id":991267716},
+				"to":{"type":"user","id":"6762f0"}}`,
+			want: "24",
+		},
+		{
+			name:   "untag contact",
+			call:   func(ctx context.Context, c *Client) (any, error) { return nil, c.UntagContact(ctx, "6762f0", "105") },
+			answer: `{"type":"tag","id":"105","name":"card-expired"}`,
+			asked:  "DELETE /contacts/6762f0/tags/105",
+		},
+		{
+			name: "event",
+			call: func(ctx context.Context, c *Client) (any, error) {
+				return nil, c.CreateEvent(ctx, Event{
+					Contact: "6762f0", Role: "user", Name: "card-expiring", At: time.Unix(1772452800, 999),
+					Metadata: []Datum{{"plan", "Pro"}, {"attempts", json.Number("3")}, {"open", Money{4900, "usd"}}, {"expires_date", json.Number("1774915200")}},
+				})
+			},
+			asked: "POST /events",
+			body: `{"event_name":"card-expiring","created_at":1772452800,"id":"6762f0",
+				"metadata":{"plan":"Pro","attempts":3,"open":{"amount":4900,"currency":"usd"},"expires_date":1774915200}}`,
+		},
+		{
+			name: "event without values",
+			call: func(ctx context.Context, c *Client) (any, error) {
+				return nil, c.CreateEvent(ctx, Event{Contact: "6762f0", Role: "lead", Name: "card-expiring", At: time.Unix(1772452800, 0)})
+			},
+			asked: "POST /events", body: `{"event_name":"card-expiring","created_at":1772452800,"id":"6762f0"}`,
+		},
+		{
+			name: "note",
+			call: func(ctx context.Context, c *Client) (any, error) {
+				return c.CreateNote(ctx, Note{Contact: "6762f0", Admin: "991267716", Body: "<p>Owes 49.00 USD</p>", Reference: "k7f3qz"})
+			},
+			answer: `{"type":"note","id":31,"body":"<p>x</p>"}`,
+			asked:  "POST /contacts/6762f0/notes",
+			body:   `{"admin_id":"991267716","body":"<p>Owes 49.00 USD</p><p>ref k7f3qz</p>"}`,
+			want:   "31",
+		},
+		{
+			name: "set attributes",
+			call: func(ctx context.Context, c *Client) (any, error) {
+				return nil, c.SetAttributes(ctx, "6762f0", map[string]any{"dunning_stage": "first", "attempts": json.Number("3"), "old": nil})
+			},
+			answer: `{"type":"contact","id":"6762f0"}`,
+			asked:  "PUT /contacts/6762f0", body: `{"custom_attributes":{"dunning_stage":"first","attempts":3,"old":null}}`,
+		},
+		{
+			name: "find message",
+			call: func(ctx context.Context, c *Client) (any, error) {
+				return c.FindMessage(ctx, "6762f0", "k7", time.Unix(1772452800, 0))
+			},
+			answer: `{"type":"conversation.list","conversations":[{"id":"5","source":{"id":"402","body":"<p>ref k77</p>"}},{"id":6,"source":{"id":403,"body":"<p>Hi</p><p>ref k7</p>"}}],"pages":{"next":null}}`,
+			asked:  "POST /conversations/search",
+			body: `{"query":{"operator":"AND","value":[{"operator":"AND","value":[{"field":"created_at","operator":">","value":1772452200}]},
+				{"operator":"OR","value":[{"field":"contact_ids","operator":"=","value":"6762f0"},{"field":"source.body","operator":"=","value":"k7"}]}]},
+				"pagination":{"per_page":150}}`,
+			want: "403",
+		},
+		{
+			name: "find ticket",
+			call: func(ctx context.Context, c *Client) (any, error) { return c.FindTicket(ctx, "157", "dunlin-7") },
+			answer: `{"type":"ticket.list","tickets":[{"id":"625","ticket_attributes":{"Dunlin reference":"dunlin-77","n":7}},
+				{"id":"626","ticket_attributes":{"Dunlin reference":"dunlin-7"}}],"pages":{}}`,
+			asked: "POST /tickets/search",
+			body: `{"query":{"operator":"AND","value":[{"field":"ticket_attribute.157","operator":"=","value":"dunlin-7"}]},
+				"pagination":{"per_page":150}}`,
+			want: "626",
+		},
+		{
+			name: "find note",
+			call: func(ctx context.Context, c *Client) (any, error) {
+				return c.FindNote(ctx, "6762f0", "k7", time.Unix(1772452800, 0))
+			},
+			answer: `{"type":"list","data":[{"id":"30","created_at":1,"body":"<p>ref k7</p>"},{"id":31,"created_at":1772452799,"body":"<p>Hi</p>\n<p>ref k7</p>"}]}`,
+			asked:  "GET /contacts/6762f0/notes?per_page=150",
+			want:   "31",
 		},
 		{
 			name: "ticket types",
@@ -281,10 +399,33 @@ func TestClient_RefusesWrongCalls(t *testing.T) {
 		f(&k)
 		return func(ctx context.Context, c *Client) error { _, err := c.CreateTicket(ctx, k); return err }
 	}
+	attributes := func(id string, values map[string]any) func(context.Context, *Client) error {
+		return func(ctx context.Context, c *Client) error { return c.SetAttributes(ctx, id, values) }
+	}
+	event := func(e Event) func(context.Context, *Client) error {
+		return func(ctx context.Context, c *Client) error { return c.CreateEvent(ctx, e) }
+	}
+	note := func(n Note) func(context.Context, *Client) error {
+		return func(ctx context.Context, c *Client) error { _, err := c.CreateNote(ctx, n); return err }
+	}
+	at := time.Unix(1772452800, 0)
 	tests := []struct {
 		name string
 		call func(context.Context, *Client) error
 	}{
+		{"traceable e-mail", with(func(m *Message) { m.Subject, m.Traceable = "Hi", true })},
+		{"event of nobody", event(Event{Name: "x", At: at})},
+		{"event without a name", event(Event{Contact: "6762f0", At: at})},
+		{"event without a time", event(Event{Contact: "6762f0", Name: "x"})},
+		{"event of eleven values", event(Event{Contact: "6762f0", Name: "x", At: at, Metadata: make([]Datum, 11)})},
+		{"note about nobody", note(Note{Body: "x"})},
+		{"empty note", note(Note{Contact: "6762f0", Body: " "})},
+		{"attributes of nobody", attributes("", map[string]any{"a": "b"})},
+		{"no attributes", attributes("6762f0", nil)},
+		{"nobody untagged", func(ctx context.Context, c *Client) error { return c.UntagContact(ctx, "", "1") }},
+		{"message of nobody looked for", func(ctx context.Context, c *Client) error { _, err := c.FindMessage(ctx, "", "k7", at); return err }},
+		{"note about nobody looked for", func(ctx context.Context, c *Client) error { _, err := c.FindNote(ctx, "", "k7", at); return err }},
+		{"ticket looked for before setup", func(ctx context.Context, c *Client) error { _, err := c.FindTicket(ctx, "", "k7"); return err }},
 		{"message from a name", with(func(m *Message) { m.From = "ana" })},
 		{"message from nobody", with(func(m *Message) { m.From = "" })},
 		{"message to nobody", with(func(m *Message) { m.To = "" })},

@@ -111,9 +111,9 @@ func New(cfg Config) (*Client, error) {
 }
 
 // Wait blocks until the workspace's limits allow one more call, and counts it.
-// Call it before claiming a message or ticket: [Client.CreateMessage] and
-// [Client.CreateTicket] do not wait themselves, so that a claim is never held
-// while pacing holds the call. All other calls wait on their own.
+// Call it before claiming a message, ticket or note: what is made once, see the
+// package's promises, does not wait itself, so that a claim is never held while
+// pacing holds the call. All other calls wait on their own.
 func (c *Client) Wait(ctx context.Context) error {
 	return c.pacer.Wait(ctx)
 }

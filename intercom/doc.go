@@ -15,10 +15,13 @@
 // Intercom has no idempotency key, so whoever sends must know which of the
 // three ways a call failed. The package promises:
 //
-//   - A message or a ticket is posted at most once by each call of
-//     [Client.CreateMessage], [Client.CreateTicket] and the two that create
-//     ticket types and their attributes, whatever happens to the connection.
-//     Reads and writes that can be repeated without harm are retried.
+//   - A message, a ticket or a note is posted at most once by each call of
+//     [Client.CreateMessage], [Client.CreateTicket], [Client.CreateNote] and the
+//     two that create ticket types and their attributes, whatever happens to the
+//     connection; so is an event of a lead. Reads and writes that can be repeated
+//     without harm are retried.
+//   - What may have been done can be looked for: [Client.FindMessage],
+//     [Client.FindTicket], [Client.FindNote].
 //   - An error is [Refused] or [NotSent] only when nothing can have been done.
 //     All doubt is [Unknown].
 //   - Every request asks for version 2.16 of the API.

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -101,6 +102,13 @@ var deviations = []struct{ op, field, sent, described, reason string }{
 	},
 }
 
+// tolerated are parts of what we send that the description wrongly refuses: the
+// operation, and what the complaint has in it.
+var tolerated = []struct{ op, complaint, reason string }{
+	{"createNote", `parameter "contact_id" in path`, "typed integer; contacts' ids are 24 hexadecimal digits, as in its own examples"},
+	{"createDataEvent", `Error at "/metadata/`, "texts only; the operation's own description has numbers, dates, links and money"},
+}
+
 // checked is a transport that refuses requests the description does not allow.
 type checked struct {
 	t    testing.TB
@@ -141,6 +149,11 @@ func (c checked) check(r *http.Request) {
 		Request: probe, PathParams: params, Route: route,
 		Options: &openapi3filter.Options{AuthenticationFunc: openapi3filter.NoopAuthenticationFunc},
 	})
+	for _, x := range tolerated {
+		if err != nil && x.op == route.Operation.OperationID && strings.Contains(err.Error(), x.complaint) {
+			return
+		}
+	}
 	if err != nil {
 		c.t.Errorf("%s %s does not match Intercom's description: %v\nbody %s", r.Method, r.URL.Path, err, raw)
 	}

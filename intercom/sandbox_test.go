@@ -241,6 +241,13 @@ func TestSandbox_OutcomesAreTrue(t *testing.T) {
 			c.writeTimeout = 200 * time.Millisecond
 			s.Intercom().(*sandbox.Intercom).Faults = func(*http.Request) sandbox.Fault { return fault }
 			sends := map[string]func() error{
+				"note": func() error {
+					_, err := c.CreateNote(t.Context(), Note{Contact: to.ID, Body: "Hi"})
+					return err
+				},
+				"event of a lead": func() error {
+					return c.CreateEvent(t.Context(), Event{Contact: to.ID, Role: "lead", Name: "seen", At: s.Now()})
+				},
 				"message": func() error {
 					_, err := c.CreateMessage(t.Context(), Message{From: sandboxSender, To: to.ID, Role: to.Role, Body: "Hi"})
 					return err
