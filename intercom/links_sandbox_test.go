@@ -1,8 +1,10 @@
 package intercom
 
 import (
+	"fmt"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -77,6 +79,44 @@ func TestSandbox_CreatesContacts(t *testing.T) {
 	now = now.Add(time.Minute)
 	if gone, err := links.Resolve(t.Context(), pool, ana, Settings{Create: true}, time.Minute); err != nil || gone.State != None || gone.OptedOut != blocked {
 		t.Errorf("blocked %+v, %v", gone, err)
+	}
+}
+
+// Several processes that look for the customers of one address at the same time
+// make one contact.
+func TestSandbox_CreatesOneContactForOneAddress(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
+	clock := func() time.Time { return now }
+	fake := sandbox.NewIntercom(clock, testToken)
+	fake.SearchLag = 5 * time.Minute
+	server := httptest.NewServer(fake)
+	t.Cleanup(server.Close)
+	pool := pgtest.New(t)
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	contacts := map[string]int{}
+	for process := range 4 {
+		links := NewLinks(newTestClient(t, server.URL, func(cfg *Config) { cfg.Now = clock }))
+		wg.Go(func() {
+			for id := range int64(3) {
+				customer := Customer{Account: 1 + process%2, ID: id, Email: "ana@example.com", StripeID: fmt.Sprintf("cus_%d_%d", process%2, id)}
+				link, err := links.Resolve(t.Context(), pool, customer, Settings{Create: true}, time.Minute)
+				for NotSent(err) { // another one is at it
+					link, err = links.Resolve(t.Context(), pool, customer, Settings{Create: true}, time.Minute)
+				}
+				if err != nil {
+					t.Error(err)
+				}
+				mu.Lock()
+				contacts[link.ContactID]++
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	if len(contacts) != 1 || contacts[""] > 0 {
+		t.Errorf("contacts of one address: %v", contacts)
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -108,6 +110,12 @@ func (r *importRun) work(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// mayWrite reports whether a contact is one that receives anything at all.
+func (r *importRun) mayWrite(contact, email string) bool {
+	only := r.settings.TestContacts
+	return len(only) == 0 || slices.Contains(only, strings.ToLower(contact)) || slices.Contains(only, strings.ToLower(email))
 }
 
 // each does something for each of n, a few at once, until one fails.

@@ -69,7 +69,7 @@ func (r *importRun) customers(ctx context.Context) error {
 	var write []importable
 	for _, c := range page {
 		p, ok := persons[intercom.Ref(c.Ref)]
-		if !ok || p.State != intercom.Linked {
+		if !ok || p.State != intercom.Linked || !r.mayWrite(p.ContactID, p.Email) {
 			continue
 		}
 		leads, err := r.leads(ctx, pictures, c.Ref, p.Others)

@@ -27,6 +27,7 @@ type importedEvent struct {
 	Currency string
 	Contact  string
 	Role     string
+	Email    string
 }
 
 // events does one page of events: those since the import was switched on, at
@@ -47,7 +48,13 @@ func (r *importRun) events(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := r.each(ctx, len(page), func(ctx context.Context, i int) error { return r.send(ctx, page[i]) }); err != nil {
+	err = r.each(ctx, len(page), func(ctx context.Context, i int) error {
+		if !r.mayWrite(page[i].Contact, page[i].Email) {
+			return nil
+		}
+		return r.send(ctx, page[i])
+	})
+	if err != nil {
 		return err
 	}
 	if len(page) < importPage {
@@ -61,7 +68,7 @@ func (r *importRun) events(ctx context.Context) error {
 
 func (r *importRun) eventPage(ctx context.Context) ([]importedEvent, error) {
 	rows, err := r.Pool.Query(ctx, `
-		select e.account_id, e.customer_id, e.id, e.created_at, e.type, coalesce(e.object, ''), e.amount, coalesce(e.amount_currency, ''), l.contact_id, l.role
+		select e.account_id, e.customer_id, e.id, e.created_at, e.type, coalesce(e.object, ''), e.amount, coalesce(e.amount_currency, ''), l.contact_id, l.role, coalesce(l.email, '')
 		from dunlin.events e
 		join dunlin.links l using (account_id, customer_id)
 		where e.created_at >= @at and e.created_at >= @since and e.created_at <= @now
@@ -78,7 +85,7 @@ func (r *importRun) eventPage(ctx context.Context) ([]importedEvent, error) {
 		return nil, fmt.Errorf("look for events to import: %w", err)
 	}
 	page, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (e importedEvent, err error) {
-		err = row.Scan(&e.Account, &e.Customer, &e.ID, &e.At, &e.Type, &e.Object, &e.Amount, &e.Currency, &e.Contact, &e.Role)
+		err = row.Scan(&e.Account, &e.Customer, &e.ID, &e.At, &e.Type, &e.Object, &e.Amount, &e.Currency, &e.Contact, &e.Role, &e.Email)
 		return e, err
 	})
 	if err != nil {

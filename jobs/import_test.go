@@ -224,6 +224,102 @@ func TestImport_FollowsTheContact(t *testing.T) {
 	}
 }
 
+// While there are test contacts, nobody else is written to.
+func TestImport_KeepsToTestContacts(t *testing.T) {
+	t.Parallel()
+	w := newImport(t, 3, nil)
+	w.save("kind: workspace\nzone: UTC\ncurrency: usd\ntest_contacts: [Ann1@example.com, "+w.contact(2)+"]\nintercom: {sender: admin:1, import: true}\n",
+		func(tx pgx.Tx, d workspace.Document) error {
+			_, err := workspace.Save(t.Context(), tx, d, noon)
+			return err
+		})
+	for i := range 3 {
+		w.happened(i, "charged", fmt.Sprintf("ch_%d", i), noon, nil)
+	}
+	if err := w.importRound(); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	from := 0
+	for _, s := range w.imported(&from) {
+		got = append(got, strings.Join(strings.Fields(s)[:2], " "))
+	}
+	want := []string{"attributes abc001", "attributes abc002", "event abc001", "event abc002"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("written (-want +got)\n%s", diff)
+	}
+}
+
+// Intercom does not tell a lead's events apart: one whose answer was lost is not
+// sent again, and a user's is.
+func TestImport_SendsALeadsEventAtMostOnce(t *testing.T) {
+	t.Parallel()
+	var lost atomic.Bool
+	lost.Store(true)
+	w := newImport(t, 1, func(r *http.Request) sandbox.Fault {
+		if lost.Load() && r.URL.Path == "/events" {
+			return sandbox.Fault{Kind: sandbox.FaultReset, Process: true}
+		}
+		return sandbox.Fault{}
+	})
+	w.exec(`insert into dunlin.customers (account_id, stripe_id, email, projected_at) values ($1, 'cus_ann1', 'lead@example.com', $2)`, w.account, noon)
+	w.intercom.AddContact(sandbox.Contact{ID: w.contact(1), Email: "lead@example.com", Role: "lead"})
+	w.happened(1, "charged", "ch_lead", noon, nil)
+	if err := w.importRound(); err == nil {
+		t.Error("a lost answer is no error")
+	}
+	lost.Store(false)
+	w.happened(0, "charged", "ch_user", noon, nil)
+	for range 2 {
+		if err := w.importRound(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	from := 0
+	events := slices.DeleteFunc(w.imported(&from), func(s string) bool { return !strings.HasPrefix(s, "event") })
+	if diff := cmp.Diff([]string{"event abc000 charged, stripe_object: ch_user", "event abc001 charged, stripe_object: ch_lead"}, events); diff != "" {
+		t.Errorf("sent (-want +got)\n%s", diff)
+	}
+}
+
+// Somebody who has a round keeps it, until the lease ends; a round that is done
+// pauses.
+func TestTakeImport(t *testing.T) {
+	t.Parallel()
+	w := newImport(t, 0, nil)
+	take := func(want bool) intercom.ImportRound {
+		t.Helper()
+		r, ok, err := intercom.TakeImport(t.Context(), w.Pool, noon)
+		if err != nil || ok != want {
+			t.Errorf("taken: %t, %v, want %t", ok, err, want)
+		}
+		return r
+	}
+	first := take(true)
+	take(false)
+	first.After, first.EventAt, first.AtEvents = intercom.Ref{Account: 1, Customer: 7}, noon, true
+	if err := intercom.SaveImport(t.Context(), w.Pool, first); err != nil {
+		t.Fatal(err)
+	}
+	take(false)
+	w.exec(`update dunlin.imports set leased_until = clock_timestamp() - interval '1 second'`)
+	if got := take(true); got.After != first.After || !got.AtEvents || !got.EventAt.Equal(noon) || !got.Since.Equal(noon) {
+		t.Errorf("goes on at %+v", got)
+	}
+	if err := intercom.LeaveImport(t.Context(), w.Pool, first); err != nil {
+		t.Fatal(err)
+	}
+	take(true)
+	if err := intercom.FinishImport(t.Context(), w.Pool, time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	take(false)
+	w.exec(`update dunlin.imports set next_at = clock_timestamp()`)
+	if got := take(true); got.After != (intercom.Ref{}) || got.AtEvents || !got.EventAt.IsZero() {
+		t.Errorf("the next round begins at %+v", got)
+	}
+}
+
 func TestReadyImport_SaysWhatCannotBeWritten(t *testing.T) {
 	t.Parallel()
 	w := newImport(t, 0, nil)

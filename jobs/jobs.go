@@ -77,7 +77,7 @@ type Config struct {
 	TickGap    time.Duration // between two ticks that changes ask for. Zero means 200 milliseconds, -1: none.
 	TickEvery  time.Duration // at least. Zero means 30 seconds, -1: only who asks ticks.
 	SweepEvery time.Duration // Zero means 30 seconds, -1: only who asks sweeps.
-	FeedEvery  time.Duration // a look whether to catch up or compare is due. Zero means 1 minute, -1: nobody looks.
+	FeedEvery  time.Duration // a look whether to catch up, compare or import is due. Zero means 1 minute, -1: nobody looks.
 	PollEvery  time.Duration // how soon a job is found whose notification was missed. Zero means 1 second.
 
 	// Failpoint, when set, is called by name around the claim, the call and the

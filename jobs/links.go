@@ -6,12 +6,12 @@ import (
 	"github.com/dunlin/dunlin/workspace"
 )
 
-// Linking are the workspace's settings as far as links go. With dry nothing is
-// made at Intercom.
+// Linking are the workspace's settings as far as links go. With dry, and while
+// only test contacts receive anything, no contact is made at Intercom.
 func Linking(s workspace.Settings, dry bool) intercom.Settings {
 	return intercom.Settings{
 		OptOutTag: s.OptOutTag, OptOutAttribute: s.OptOutAttribute, TimezoneAttribute: s.TimezoneAttribute,
-		Create: s.CreateContacts && !dry, ExternalIDs: s.ExternalID != "",
+		Create: s.CreateContacts && !dry && len(s.TestContacts) == 0, ExternalIDs: s.ExternalID != "",
 	}
 }
 

@@ -51,6 +51,11 @@ func TestLinking(t *testing.T) {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 	want.Create = false
+	tested := s
+	tested.TestContacts = []string{"ana@example.com"}
+	if diff := cmp.Diff(want, Linking(tested, false)); diff != "" {
+		t.Errorf("with test contacts (-want +got)\n%s", diff)
+	}
 	if diff := cmp.Diff(want, Linking(s, true)); diff != "" {
 		t.Errorf("dry (-want +got)\n%s", diff)
 	}

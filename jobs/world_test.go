@@ -94,7 +94,7 @@ func newWorld(t *testing.T, step string, faults func(*http.Request) sandbox.Faul
 	w.Config = Config{
 		Pool: pool, Logger: logger, Now: now, Campaigns: store, Intercom: client, Links: links,
 		Ticker:    &segments.Ticker{Pool: pool, Now: now, Logger: logger, After: AfterTick(store, w.poker)},
-		TickEvery: -1, SweepEvery: -1, PollEvery: 20 * time.Millisecond, Failpoint: func(string) {},
+		TickEvery: -1, SweepEvery: -1, FeedEvery: -1, PollEvery: 20 * time.Millisecond, Failpoint: func(string) {},
 	}
 
 	w.scan(&w.account, `insert into dunlin.accounts (name, created_at, mirrored_at, ready_at) values ('main', $1, $1, $1) returning account_id`, noon.Add(-time.Hour))
