@@ -44,6 +44,7 @@ func TestParseSettings(t *testing.T) {
 		Name: "Acme", Zone: zone, Currency: "eur", Quiet: workspace.QuietSpan{From: 545, To: 420}, HoldUnknownZone: true, TimezoneAttribute: "tz",
 		OptOutTag: "quiet", OptOutAttribute: "off", TestContacts: []string{"ann@example.com", "abc"}, Sender: 7, Region: "eu",
 		UnusualCustomers: 20, UnusualShare: 30,
+		KeepDecisions: 24,
 		Teams: map[string]string{"renewals": "8201", "billing": ""},
 	}
 	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b *time.Location) bool { return a.String() == b.String() })); diff != "" {
