@@ -64,10 +64,16 @@ func TestRevive(t *testing.T) {
 // work claims and sends what is due, until nothing is.
 func (w *world) work(at time.Time) {
 	w.t.Helper()
+	w.workFor(0, at)
+}
+
+// workFor does it for one customer; 0 is everybody.
+func (w *world) workFor(id int64, at time.Time) {
+	w.t.Helper()
 	for range 100 {
 		rows, err := w.pool.Query(w.t.Context(), `
 			select account_id, customer_id, campaign, episode, step from dunlin.deliveries
-			where state = 'planned' and due_at <= $1 order by due_at, step`, at)
+			where state = 'planned' and due_at <= $1 and $2::bigint in (0, customer_id) order by due_at, step`, at, id)
 		if err != nil {
 			w.t.Fatal(err)
 		}

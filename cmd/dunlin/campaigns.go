@@ -19,6 +19,7 @@ type campaignsCmd struct {
 	Pause  campaignsPauseCmd  `cmd:"" help:"Make a campaign wait; nobody new is enrolled."`
 	Resume campaignsResumeCmd `cmd:"" help:"Let a paused campaign go on."`
 
+	Move    campaignsMoveCmd    `cmd:"" help:"Move enrollments that are under way to the version in force."`
 	Preview campaignsPreviewCmd `cmd:"" help:"What a campaign would say to a customer, and when; sends nothing."`
 }
 
@@ -99,7 +100,7 @@ type campaignsPauseCmd struct {
 // Run pauses.
 func (c campaignsPauseCmd) Run(ctx context.Context, a *app) error {
 	return a.withDatabase(ctx, func(db *database) error {
-		err := pgx.BeginFunc(ctx, db.Pool, func(tx pgx.Tx) error { return campaigns.Pause(ctx, tx, c.Name) })
+		err := pgx.BeginFunc(ctx, db.Pool, func(tx pgx.Tx) error { return campaigns.Pause(ctx, tx, c.Name, time.Now()) })
 		if err == nil {
 			a.say("campaign %s is paused: what it has planned waits, and nobody new is enrolled", c.Name)
 		}
@@ -113,12 +114,20 @@ type campaignsResumeCmd struct {
 
 // Run resumes.
 func (c campaignsResumeCmd) Run(ctx context.Context, a *app) error {
-	return a.withDatabase(ctx, func(db *database) error {
-		err := pgx.BeginFunc(ctx, db.Pool, func(tx pgx.Tx) error { return campaigns.Resume(ctx, tx, c.Name, time.Now()) })
-		if err == nil {
-			a.say("campaign %s goes on: what waited is decided afresh", c.Name)
+	return a.withProduct(ctx, func(p *product) error {
+		var r campaigns.Resumption
+		err := p.tryOut(ctx, false, func(tx pgx.Tx) (err error) {
+			r, err = p.campaigns.Resume(ctx, tx, c.Name, time.Now())
+			return err
+		})
+		switch {
+		case err != nil:
+			return err
+		case a.json:
+			return a.line(r)
 		}
-		return err
+		a.say("campaign %s goes on: %s decided afresh; of those who joined meanwhile, %s enrolled", c.Name, plural(r.Woken, "step"), plural(r.Enrolled, "customer"))
+		return nil
 	})
 }
 
