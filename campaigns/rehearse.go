@@ -147,7 +147,8 @@ func (s *Store) foretell(ctx context.Context, tx pgx.Tx, r *Rehearsal, now time.
 			x.DryRun, x.NoIntercom, x.NoOlderThan = false, false, 0
 			if x.Step.Action != Task && x.stale() {
 				r.Unread++
-				x.Contact.State, x.Contact.Checked = cmp.Or(x.Contact.State, "linked"), now
+				email, _ := x.picture.Value("email").(string)
+				x.Contact.State, x.Contact.Email, x.Contact.Checked = cmp.Or(x.Contact.State, "linked"), cmp.Or(x.Contact.Email, email), now
 			}
 			d := s.decide(x)
 			if counts[x.key.Step] == nil {
@@ -174,13 +175,15 @@ func (s *Store) foretell(ctx context.Context, tx pgx.Tx, r *Rehearsal, now time.
 func (s *Store) sample(ctx context.Context, tx pgx.Tx, r *Rehearsal, most int, now time.Time) error {
 	rows, err := tx.Query(ctx, `
 		with enrolled as (
-			select account_id, customer_id, min(due_at) as at from dunlin.deliveries
-			where campaign = $1 and state = 'planned' group by 1, 2 order by 3, 1, 2 limit $3),
+			select account_id, customer_id, row_number() over (order by min(due_at), account_id, customer_id) as place from dunlin.deliveries
+			where campaign = $1 and state = 'planned' group by 1, 2 order by 3 limit $3),
 		members as (
-			select account_id, customer_id, m.joined_at as at from dunlin.segments s join dunlin.members m using (generation)
-			where s.name = $2 and not exists (select from enrolled) order by 3 desc, 1, 2 limit $3)
+			select account_id, customer_id, row_number() over (order by m.joined_at desc, account_id, customer_id) as place
+			from dunlin.segments s join dunlin.members m using (generation)
+			where s.name = $2 and not exists (select from enrolled) order by 3 limit $3)
 		select x.account_id, x.customer_id, a.name from (select * from enrolled union all select * from members) x
-		join dunlin.accounts a using (account_id)`, r.Campaign, r.Definition.Segment, most)
+		join dunlin.accounts a using (account_id)
+		order by x.place`, r.Campaign, r.Definition.Segment, most)
 	if err != nil {
 		return fmt.Errorf("choose a sample: %w", err)
 	}
@@ -202,6 +205,7 @@ func (s *Store) sample(ctx context.Context, tx pgx.Tx, r *Rehearsal, most int, n
 		if err != nil {
 			return err
 		}
+		p.Enrolled = nil // no further than here
 		r.Sample = append(r.Sample, SampledPreview{Account: x.Name, Preview: p})
 	}
 	return nil

@@ -58,41 +58,6 @@ func (c campaignsShowCmd) Run(ctx context.Context, a *app) error {
 	})
 }
 
-type campaignsStartCmd struct {
-	Name   string `arg:"" help:"A campaign."`
-	DryRun bool   `help:"Tell what would happen; start nothing."`
-}
-
-// Run starts a campaign, or tells what starting it would do.
-func (c campaignsStartCmd) Run(ctx context.Context, a *app) error {
-	return a.withProduct(ctx, func(p *product) error {
-		tx, err := p.Pool.Begin(ctx)
-		if err != nil {
-			return fmt.Errorf("start campaign: %w", err)
-		}
-		defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
-		s, err := p.campaigns.Start(ctx, tx, c.Name, time.Now())
-		if err != nil {
-			return err
-		}
-		verb := "would be "
-		if !c.DryRun {
-			verb = ""
-			if err := p.poker.Tick(ctx, tx); err != nil {
-				return err
-			}
-			if err := tx.Commit(ctx); err != nil {
-				return fmt.Errorf("start campaign: %w", err)
-			}
-		}
-		if a.json {
-			return a.line(s)
-		}
-		a.say("campaign %s, version %d: of %s, %d %senrolled and %d %spassed over", s.Campaign, s.Version, plural(s.Members, "member"), s.Enrolled, verb, s.Passed, verb)
-		return nil
-	})
-}
-
 type campaignsPauseCmd struct {
 	Name string `arg:"" help:"A campaign."`
 }
