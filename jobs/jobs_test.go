@@ -26,7 +26,7 @@ func TestPeriodic(t *testing.T) {
 	for _, tt := range []struct {
 		tick, sweep time.Duration
 		want        int
-	}{{0, 0, 4}, {-1, -1, 0}, {-1, 0, 3}, {time.Minute, -1, 3}} {
+	}{{0, 0, 5}, {-1, -1, 0}, {-1, 0, 4}, {time.Minute, -1, 3}} {
 		c := Config{TickEvery: tt.tick, SweepEvery: tt.sweep, Stripe: []*stripesync.Sync{{}}}
 		if tt.want == 0 {
 			c.FeedEvery = -1

@@ -316,3 +316,16 @@ func TestTickets_noteInstead(t *testing.T) {
 		t.Errorf("notes\n got %q\nwant one with the task's text", notes)
 	}
 }
+
+// TestTickets_job: a notification alone gets the work done.
+func TestTickets_job(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, nil)
+	d.work()
+	d.now = d.now.Add(time.Minute)
+	d.colleague(intercom.TicketChange{State: stateResolved})
+	d.SweepEvery = -1
+	d.run()
+	d.post()
+	d.until("the task is done", `select state = 'done' from dunlin.tasks`)
+}
