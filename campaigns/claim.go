@@ -3,16 +3,13 @@ package campaigns
 import (
 	"context"
 	"crypto/rand"
-	"errors"
+	"crypto/sha256"
+	"encoding/base32"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-
-	"github.com/dunlin/dunlin/customers"
-	"github.com/dunlin/dunlin/segments"
-	"github.com/dunlin/dunlin/segments/rule"
-	"github.com/dunlin/dunlin/workspace"
 )
 
 // lease is how long a claimed call may take before its outcome counts as
@@ -24,7 +21,7 @@ type Claim struct {
 	Key       Key
 	Token     string    // of this attempt; Record wants it back
 	Attempt   int       // from 1; more only after calls that surely did nothing
-	At        time.Time // business time of the claim
+	At        time.Time // business time of the claim; of an event of the first one, so that Intercom can tell it from another
 	Action    Action
 	ContactID string // empty for what needs no contact and has none
 	Role      string // user or lead
@@ -39,6 +36,7 @@ type Claim struct {
 	Body      string // message, note: HTML; task: text
 	Title     string // task
 	Team      string // task: Intercom's id of the team; empty when unknown
+	Owner     int64  // task: Intercom admin; 0: nobody yet
 	Tag       string // tag, untag
 	Event     string // event
 	Values    []Pair // event, attributes
@@ -47,262 +45,233 @@ type Claim struct {
 }
 
 // A Pair is a name and its value.
-type Pair struct{ Name, Value string }
-
-// A Consideration is a look at a delivery without claiming it.
-type Consideration struct {
-	Decision
-	Ref      customers.Ref
-	Email    string
-	AskFirst bool // the verdict hangs on the contact, and what is stored of it is missing or old
-	Settled  bool // it is not planned any more, or not due
+type Pair struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
 }
 
-// Consider decides without a lock and changes nothing: it tells the worker
-// whether Intercom has to be asked about the contact before the claim.
-func (s *Store) Consider(ctx context.Context, key Key, now time.Time) (Consideration, error) {
-	var out Consideration
+// A Settled batch is what is left of it after decisions were recorded.
+type Settled struct {
+	Ready []Key // to be claimed: the verdict was to send
+	Stale []Key // the verdict hangs on a contact of whom nothing is known, or nothing fresh: Intercom can be asked
+	Old   []Key // the account's data is older than the campaign puts up with: Stripe can be asked
+	Busy  []Key // somebody else is at them, or at the person: to be asked for again
+}
+
+// Settle decides deliveries and records every verdict but to send: what must wait
+// waits, with a reason, and what is not to be is skipped. Unless it is final it
+// leaves alone what can be helped by asking Intercom or Stripe.
+func (s *Store) Settle(ctx context.Context, keys []Key, now time.Time, final bool) (Settled, error) {
+	var out Settled
 	err := pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
-		x, ok, err := s.situation(ctx, tx, key, now, false)
-		if errors.As(err, &unreadable{}) {
-			out.Decision = Decision{Verdict: Wait, Reason: Unreadable, Until: now.Add(recheckSlow)}
-			return nil
-		}
-		if err != nil || !ok {
-			out.Settled = !ok
+		list, busy, err := s.situations(ctx, tx, keys, now, true)
+		if err != nil {
 			return err
 		}
-		out.Decision = Decide(x.Situation)
-		out.Ref = x.picture.Ref
-		out.Email, _ = x.picture.Value("email").(string)
-		stale := x.Contact.State == "" || now.Sub(x.Contact.Checked) > contactFresh
-		out.AskFirst = stale && (out.Verdict == Send || out.Reason == ContactStale)
-		return nil
+		out = Settled{Busy: busy}
+		var settled []decided
+		for _, x := range list {
+			d := s.decide(x)
+			switch {
+			case d.Verdict == Send && x.Step.Action == Task && x.stale() && !final:
+				out.Stale = append(out.Stale, x.key) // whoever is linked gets a ticket
+			case d.Verdict == Send:
+				out.Ready = append(out.Ready, x.key)
+			case d.Reason == ContactStale && !final:
+				out.Stale = append(out.Stale, x.key)
+			case d.Reason == DataOld && !final:
+				out.Old = append(out.Old, x.key)
+			default:
+				settled = append(settled, decided{x, d, ""})
+			}
+		}
+		return s.settle(ctx, tx, settled, now)
 	})
 	if err != nil {
-		return out, fmt.Errorf("consider delivery: %w", err)
+		return Settled{}, fmt.Errorf("settle deliveries: %w", err)
 	}
 	return out, nil
 }
 
-// Claim decides under the person's lock and, when the verdict is to send,
+// A decided delivery is a situation and what was decided on it.
+type decided struct {
+	*situated
+	Decision
+	detail string // what is to be said beside a reason to fail
+}
+
+// logged is what the log keeps of a decision.
+func (x *situated) logged(d Decision) Decided {
+	out := Decided{
+		Key: x.key, Version: x.version, Decision: d, Situation: &x.Situation,
+		Holdout: x.definition.Holdout, Mentions: x.mentions, Picture: x.picture,
+	}
+	if len(x.Step.Variants) > 1 {
+		out.Variant = x.Step.variant(x.key.Campaign, person(x.Contact, x.ref())).Name
+	}
+	return out
+}
+
+// decide is [Decide], and waits where there is nothing to decide by.
+func (s *Store) decide(x *situated) Decision {
+	if x.fault == nil {
+		return Decide(x.Situation)
+	}
+	s.Logger.Error("delivery not decided", "delivery", x.key, "error", x.fault)
+	return Decision{Verdict: Wait, Reason: Unreadable, Until: x.Now.Add(recheckSlow)}
+}
+
+// Claim decides under the persons' locks and, where the verdict is to send,
 // claims the delivery with a lease (one-contact, no-stale-contact). Any other
-// verdict is recorded here, and ok is false. The claim is committed when Claim
-// returns: a crash from then on leaves a claimed delivery whose lease runs out,
-// which [Store.Sweep] turns into unknown.
-func (s *Store) Claim(ctx context.Context, key Key, now time.Time) (claim Claim, ok bool, err error) {
+// verdict is recorded, and there is no claim. The claims are committed when
+// Claim returns: a crash from then on leaves claimed deliveries whose lease runs
+// out, which [Store.Sweep] turns into unknown.
+func (s *Store) Claim(ctx context.Context, keys []Key, now time.Time) (claims []Claim, busy []Key, err error) {
 	err = pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
-		x, due, err := s.situation(ctx, tx, key, now, true)
-		if errors.As(err, &unreadable{}) {
-			s.Logger.Error("delivery not decided", "delivery", key, "error", err)
-			return s.settle(ctx, tx, key, Decision{Verdict: Wait, Reason: Unreadable, Until: now.Add(recheckSlow)}, now)
-		}
-		if err != nil || !due {
+		list, others, err := s.situations(ctx, tx, keys, now, true)
+		if err != nil {
 			return err
 		}
-		d := Decide(x.Situation)
-		if d.Verdict != Send {
-			return s.settle(ctx, tx, key, d, now)
+		claims, busy = nil, others
+		var settled []decided
+		var sends []*situated
+		for _, x := range list {
+			d := s.decide(x)
+			if d.Verdict == Send {
+				c, err := s.prepare(x)
+				if err == nil {
+					claims, sends = append(claims, c), append(sends, x)
+					continue
+				}
+				settled = append(settled, decided{x, Decision{Verdict: failing, Reason: Unrenderable}, "the text cannot be rendered: " + err.Error()})
+				continue
+			}
+			settled = append(settled, decided{x, d, ""})
 		}
-		if claim, err = s.prepare(x); err != nil {
-			return fail(ctx, tx, key, now, "the text cannot be rendered: "+err.Error())
+		if err := s.settle(ctx, tx, settled, now); err != nil {
+			return err
 		}
-		claim.Key = key
-		ok = true
-		return s.claim(ctx, tx, x, &claim, now)
+		claims, err = s.claim(ctx, tx, sends, claims, now)
+		return err
 	})
 	if err != nil {
-		return Claim{}, false, fmt.Errorf("claim delivery: %w", err)
+		return nil, nil, fmt.Errorf("claim deliveries: %w", err)
 	}
-	return claim, ok && claim.Token != "", nil
-}
-
-// situated is a situation with what the claim itself needs beside it.
-type situated struct {
-	Situation
-	campaign string
-	picture  customers.Picture
-	settings workspace.Settings
-}
-
-// situation reads everything a decision depends on. Under lock, the person's
-// rows come first, so that all claims of one person queue up behind each other;
-// then the enrollment's, before its deliveries', as in a tick, so that neither
-// waits for what the other holds. due is false when there is nothing to decide.
-func (s *Store) situation(ctx context.Context, tx pgx.Tx, key Key, now time.Time, lock bool) (x situated, due bool, err error) {
-	ref := customers.Ref{Account: key.Account, Customer: key.Customer}
-	contact, err := s.Contact(ctx, tx, ref)
-	if err != nil {
-		return x, false, err
-	}
-	forUpdate := ""
-	if lock {
-		forUpdate = "for update of d"
-		_, err := tx.Exec(ctx, `
-			select from dunlin.enrollments
-			where account_id = @account and customer_id = @customer and campaign = @campaign and episode = @episode
-			for update`, key.argsWithoutStep())
-		if err != nil {
-			return x, false, fmt.Errorf("lock enrollment: %w", err)
-		}
-	}
-	var version int
-	var state, campaign State
-	var startsAt time.Time
-	var waited Reason
-	err = tx.QueryRow(ctx, `
-		select e.version, e.state, e.starts_at, c.state, coalesce(d.reason, '')
-		from dunlin.deliveries d
-		join dunlin.enrollments e using (account_id, customer_id, campaign, episode)
-		join dunlin.campaigns c on c.name = d.campaign
-		where d.account_id = @account and d.customer_id = @customer and d.campaign = @campaign and d.episode = @episode and d.step = @step
-		  and d.state = 'planned' and d.due_at <= @now `+forUpdate, key.args("now", now)).
-		Scan(&version, &state, &startsAt, &campaign, &waited)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return x, false, nil
-	}
-	if err != nil {
-		return x, false, fmt.Errorf("read delivery: %w", err)
-	}
-	settings, err := workspace.Load(ctx, tx)
-	if err != nil {
-		return x, false, err
-	}
-	d, err := s.definition(ctx, tx, settings, key.Campaign, version)
-	if err != nil {
-		return x, false, err
-	}
-	picture, err := customers.Load(ctx, tx, ref)
-	if err != nil {
-		return x, false, err
-	}
-	step, _ := d.Step(key.Step)
-	x = situated{campaign: key.Campaign, picture: picture, settings: settings, Situation: Situation{
-		Now: now, Settings: settings, DryRun: s.DryRun, NoIntercom: s.NoIntercom,
-		Paused: campaign == Halted, Enrolled: state == "active", NeverExit: d.NeverExit,
-		Step: step, Scheduled: schedule(d, step, picture, startsAt, settings.Zone), Contact: contact, Waited: waited,
-	}}
-	if x.Scheduled != nil {
-		expires := x.Scheduled.Add(length(step.Expires))
-		x.Expires = &expires
-	}
-	x.Contact.Place.Country, _ = picture.Value("country").(string)
-	x.Contact.Place.Region = picture.State
-	x.SameEpisode = d.Episode.Kind != EpisodeCard || key.Episode == cardEpisode(picture)
-	if x.Stopped, err = workspace.Stopped(ctx, tx); err != nil {
-		return x, false, err
-	}
-	if x.Unapplied, err = s.Unapplied(ctx, tx, key.Account, picture.StripeID); err != nil {
-		return x, false, err
-	}
-	env := segments.Env(settings, now)
-	segment, err := segments.Load(ctx, tx, d.Segment, settings.Currency)
-	var fault *rule.Error
-	switch {
-	case errors.As(err, &fault), errors.Is(err, workspace.ErrNotFound):
-		return x, true, unreadable{fmt.Errorf("segment %q: %w", d.Segment, err)}
-	case err != nil:
-		return x, false, err
-	}
-	x.SegmentWaits = segment.Waits != ""
-	if x.Member, err = segments.Holds(ctx, tx, segment.Rule, segment.Parents, env, ref); errors.Is(err, segments.ErrRule) {
-		return x, true, unreadable{fmt.Errorf("segment %q: %w", d.Segment, err)}
-	} else if err != nil {
-		return x, false, err
-	}
-	x.Condition = true
-	if step.If != nil {
-		parents, err := segments.ParentsOf(ctx, tx, step.If, settings.Currency)
-		if err == nil {
-			x.Condition, err = segments.Holds(ctx, tx, step.If, parents, env, ref)
-		}
-		if errors.Is(err, workspace.ErrNotFound) || errors.Is(err, segments.ErrRule) {
-			return x, true, unreadable{fmt.Errorf("if of step %q: %w", step.Name, err)}
-		}
-		if err != nil {
-			return x, false, err
-		}
-	}
-	return x, true, nil
-}
-
-// cardEpisode names the card a customer has now, as episodeSQL does.
-func cardEpisode(p customers.Picture) string {
-	expires, ok := p.Value("card_expires_at").(rule.Date)
-	if !ok {
-		return ""
-	}
-	return p.CardID + " " + expires.String()
+	return claims, busy, nil
 }
 
 // prepare fills in the texts.
-func (s *Store) prepare(x situated) (Claim, error) {
-	zone := x.settings.Zone
-	if zones := x.Contact.Place.Zones(); len(zones) == 1 {
-		zone = zones[0]
-	}
+func (s *Store) prepare(x *situated) (Claim, error) {
 	step := x.Step
 	c := Claim{
-		Action: step.Action, At: x.Now, Channel: step.Channel, Sender: step.Sender, Traceable: step.Traceable, Plain: step.Plain,
+		Key: x.key, Action: step.Action, At: x.at(), Channel: step.Channel, Sender: step.Sender, Traceable: step.Traceable, Plain: step.Plain,
 		Tag: step.Tag, Event: step.Event, URL: step.URL, Secret: step.Secret,
 	}
 	if c.Sender == 0 {
-		c.Sender = x.settings.Sender
+		c.Sender = x.Settings.Sender
 	}
 	if x.Contact.State == "linked" {
 		c.ContactID, c.Role = x.Contact.ID, x.Contact.Role
 	}
-	language := x.Contact.Language
-	var err error
-	render := func(t Text) string {
-		if !t.Written() || err != nil {
-			return ""
-		}
-		var out string
-		out, err = t.In(language).Render(x.picture, zone)
-		return out
-	}
-	c.Body, c.Title = render(step.Body), render(step.Title)
+	var v Variant
 	if len(step.Variants) > 0 {
-		v := step.variant(x.campaign, person(x.Contact, x.picture.Ref))
-		c.Variant, c.Subject, c.Body = v.Name, render(v.Subject), render(v.Body)
+		v = step.variant(x.key.Campaign, person(x.Contact, x.ref()))
 	}
-	for _, v := range step.Values {
-		c.Values = append(c.Values, Pair{v.Name, render(v.Text)})
-	}
+	said, err := step.render(v, x.picture, x.Contact, x.Settings)
+	c.Variant, c.Subject, c.Body, c.Title, c.Values = said.Variant, said.Subject, said.Body, said.Title, said.Values
 	if err != nil {
 		return c, err
 	}
 	if x.Step.Team != "" {
-		c.Team = x.settings.Teams[x.Step.Team]
+		c.Team = x.Settings.Teams[x.Step.Team]
 	}
 	return c, nil
 }
 
-// claim writes the claim. A task becomes a row of ours in the same transaction;
-// without a contact to open a ticket for it is done with that.
-func (s *Store) claim(ctx context.Context, tx pgx.Tx, x situated, c *Claim, now time.Time) error {
-	token := rand.Text()
-	args := c.Key.args("now", now, "contact", c.ContactID, "token", token, "lease", lease)
-	if c.Action == Task {
-		id, err := s.openTask(ctx, tx, x, *c, now)
-		if err != nil {
-			return err
+// claim writes claims. A task becomes a row of ours in the same transaction;
+// without a contact to open a ticket for it is done with that, and its claim is
+// not among those returned.
+func (s *Store) claim(ctx context.Context, tx pgx.Tx, list []*situated, claims []Claim, now time.Time) ([]Claim, error) {
+	var out []Claim
+	var contacts []bool
+	var kept []Key
+	var details []string
+	var logged []Decided
+	for i, x := range list {
+		c := claims[i]
+		logged = append(logged, x.logged(Decision{Verdict: Send}))
+		c.Token = rand.Text()
+		c.Reference = referenceOf(c.Key)
+		if c.Action == Task {
+			id, err := s.openTask(ctx, tx, x, c, now)
+			if err != nil {
+				return nil, err
+			}
+			c.Reference = fmt.Sprintf("dunlin-%d", id)
+			var ticket string
+			if c.Owner, ticket, err = keptTask(ctx, tx, id); err != nil {
+				return nil, err
+			}
+			switch {
+			case ticket != "":
+				kept, details = append(kept, c.Key), append(details, "the task was open before: ticket "+ticket)
+				continue
+			case c.ContactID == "":
+				kept, details = append(kept, c.Key), append(details, "kept as a task of ours: "+string(taskStays(x.Contact)))
+				continue
+			}
 		}
-		c.Reference = fmt.Sprintf("dunlin-%d", id)
-		if c.ContactID == "" {
-			return sent(ctx, tx, c.Key, now, "kept as a task of ours: "+string(taskStays(x.Contact)))
-		}
+		out, contacts = append(out, c), append(contacts, x.Step.Contact)
 	}
-	err := tx.QueryRow(ctx, `
-		update dunlin.deliveries set state = 'claimed', reason = null, token = md5(@token)::uuid, attempts = attempts + 1,
-		       leased_until = clock_timestamp() + @lease::interval, claimed_at = @now, decided_at = @now, contact_id = @contact
-		where `+oneDelivery+` returning attempts`, args).Scan(&c.Attempt)
+	if err := s.logDecisions(ctx, tx, logged); err != nil {
+		return nil, err
+	}
+	if err := sent(ctx, tx, kept, details, now); err != nil || len(out) == 0 {
+		return nil, err
+	}
+	keys := make([]Key, len(out))
+	tokens, ids, variants := make([]string, len(out)), make([]string, len(out)), make([]string, len(out))
+	for i, c := range out {
+		keys[i], tokens[i], ids[i], variants[i] = c.Key, c.Token, c.ContactID, c.Variant
+	}
+	rows, err := tx.Query(ctx, `
+		with k as materialized (select k.*, w.token, w.contact_id, w.variant, w.contacts from `+keysSQL+`
+			join unnest(@tokens::text[], @contact_ids::text[], @variants::text[], @contacts::boolean[])
+				with ordinality as w (token, contact_id, variant, contacts, place) using (place)),
+		decided as (
+			update dunlin.enrollments e set held_out = false
+			from k where `+sameEnrollment("e")+` and e.held_out is null)
+		update dunlin.deliveries d set state = 'claimed', reason = null, token = md5(k.token)::uuid, attempts = attempts + 1,
+		       leased_until = clock_timestamp() + @lease::interval, decided_at = @now,
+		       claimed_at = case when d.action = 'event' then coalesce(d.claimed_at, @now) else @now end,
+		       contact_id = k.contact_id, variant = nullif(k.variant, ''),
+		       contacted_at = case when k.contacts then @now::timestamptz end
+		from k where `+sameDelivery("d")+`
+		returning k.place, d.attempts`,
+		columns(keys, pgx.StrictNamedArgs{"tokens": tokens, "contact_ids": ids, "variants": variants, "contacts": contacts, "lease": lease, "now": now}))
 	if err != nil {
-		return fmt.Errorf("write claim: %w", err)
+		return nil, fmt.Errorf("write claims: %w", err)
 	}
-	c.Token = token
-	return nil
+	var place, attempt, written int
+	_, err = pgx.ForEachRow(rows, []any{&place, &attempt}, func() error {
+		out[place-1].Attempt = attempt
+		written++
+		return nil
+	})
+	if err == nil && written != len(out) {
+		err = fmt.Errorf("%d of %d were there", written, len(out))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("write claims: %w", err)
+	}
+	return out, nil
+}
+
+// referenceOf is what the effect of a delivery can be found by again: the same in
+// every attempt, short enough to be read out, and about nobody.
+func referenceOf(k Key) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%d\x00%d\x00%s\x00%s\x00%s", k.Account, k.Customer, k.Campaign, k.Episode, k.Step))
+	return strings.ToLower(base32.StdEncoding.EncodeToString(sum[:]))[:10]
 }
 
 func taskStays(c Contact) Reason {
@@ -312,36 +281,94 @@ func taskStays(c Contact) Reason {
 	return NoContact
 }
 
-// settle records a decision that is not to send.
-func (s *Store) settle(ctx context.Context, tx pgx.Tx, key Key, d Decision, now time.Time) error {
-	if d.Verdict == Wait {
-		_, err := tx.Exec(ctx, `
-			update dunlin.deliveries set reason = @reason, due_at = @until, decided_at = @now, poked_until = null
-			where `+oneDelivery, key.args("now", now, "reason", d.Reason, "until", d.Until))
-		if err != nil {
-			return fmt.Errorf("record wait: %w", err)
+// settle records decisions that are not to send.
+func (s *Store) settle(ctx context.Context, tx pgx.Tx, list []decided, now time.Time) error {
+	if len(list) == 0 {
+		return nil
+	}
+	keys := make([]Key, len(list))
+	verdicts, reasons, untils, details := make([]string, len(list)), make([]string, len(list)), make([]*time.Time, len(list)), make([]string, len(list))
+	for i, d := range list {
+		keys[i], verdicts[i], reasons[i], details[i] = d.key, string(d.Verdict), string(d.Reason), d.detail
+		if d.Verdict == Wait {
+			untils[i] = &d.Until
 		}
+	}
+	args := columns(keys, pgx.StrictNamedArgs{
+		"verdicts": verdicts, "reasons": reasons, "untils": untils, "details": details, "now": now, "held_out": HeldOut,
+	})
+	const decidedSQL = `with k as materialized (select k.*, w.verdict, w.reason, w.until, w.detail from ` + keysSQL + `
+			join unnest(@verdicts::text[], @reasons::text[], @untils::timestamptz[], @details::text[])
+				with ordinality as w (verdict, reason, until, detail, place) using (place))`
+	var logged []Decided
+	for _, d := range list {
+		if !repeats(d.Waited, d.Decision) {
+			logged = append(logged, d.logged(d.Decision))
+		}
+	}
+	if err := s.logDecisions(ctx, tx, logged); err != nil {
+		return err
+	}
+	_, err := tx.Exec(ctx, decidedSQL+`,
+		apart as (
+			update dunlin.enrollments e set held_out = true
+			from k where `+sameEnrollment("e")+` and k.reason = @held_out and e.held_out is null)
+		update dunlin.deliveries d set
+		       state = case k.verdict when 'wait' then 'planned' when 'fail' then 'failed' else 'skipped' end,
+		       reason = k.reason, detail = coalesce(nullif(k.detail, ''), d.detail), decided_at = @now,
+		       due_at = coalesce(k.until, d.due_at),
+		       poked_until = case when k.verdict <> 'wait' then d.poked_until end,
+		       ended_at = case when k.verdict <> 'wait' then @now::timestamptz end,
+		       claimed_at = case when k.reason = @held_out then @now::timestamptz else d.claimed_at end
+		from k where `+sameDelivery("d"), args)
+	if err != nil {
+		return fmt.Errorf("record decisions: %w", err)
+	}
+	var stopped []Key
+	var why []string
+	var over []Key
+	for i, d := range list {
+		switch d.Verdict {
+		case Stop:
+			stopped, why = append(stopped, keys[i]), append(why, string(d.Reason))
+		case Wait:
+		default:
+			over = append(over, keys[i])
+		}
+	}
+	if err := stop(ctx, tx, stopped, why, now); err != nil {
+		return err
+	}
+	return finish(ctx, tx, over, now)
+}
+
+// stop ends enrollments, and skips what is left of them.
+func stop(ctx context.Context, tx pgx.Tx, keys []Key, why []string, now time.Time) error {
+	if len(keys) == 0 {
 		return nil
 	}
 	_, err := tx.Exec(ctx, `
-		update dunlin.deliveries set state = 'skipped', reason = @reason, ended_at = @now, decided_at = @now
-		where `+oneDelivery, key.args("now", now, "reason", d.Reason))
+		with k as materialized (select k.*, w.reason from `+keysSQL+`
+			join unnest(@reasons::text[]) with ordinality as w (reason, place) using (place)),
+		ended as (
+			update dunlin.enrollments e set state = 'exited', reason = k.reason, ended_at = @now,
+			       goal_at = case when k.reason = @goal then @now::timestamptz end
+			from k where `+sameEnrollment("e")+` and e.state = 'active')
+		update dunlin.deliveries d set state = 'skipped', reason = k.reason, ended_at = @now, decided_at = @now
+		from k where d.account_id = k.account_id and d.customer_id = k.customer_id and d.campaign = k.campaign and d.episode = k.episode
+		  and d.state = 'planned'`, columns(keys, pgx.StrictNamedArgs{"reasons": why, "now": now, "goal": GoalReached}))
 	if err != nil {
-		return fmt.Errorf("record skip: %w", err)
+		return fmt.Errorf("record stops: %w", err)
 	}
-	if d.Verdict == Stop {
-		_, err = tx.Exec(ctx, `
-			with ended as (
-				update dunlin.enrollments set state = 'exited', reason = @reason, ended_at = @now
-				where account_id = @account and customer_id = @customer and campaign = @campaign and episode = @episode and state = 'active')
-			update dunlin.deliveries set state = 'skipped', reason = @reason, ended_at = @now, decided_at = @now
-			where account_id = @account and customer_id = @customer and campaign = @campaign and episode = @episode and state = 'planned'`,
-			key.argsWithoutStep("now", now, "reason", d.Reason))
-		if err != nil {
-			return fmt.Errorf("record stop: %w", err)
-		}
-	}
-	return finish(ctx, tx, key, now)
+	return nil
+}
+
+// sameDelivery joins an alias of deliveries with the keys k, and sameEnrollment
+// one of enrollments.
+func sameDelivery(x string) string { return sameEnrollment(x) + ` and ` + x + `.step = k.step` }
+
+func sameEnrollment(x string) string {
+	return x + `.account_id = k.account_id and ` + x + `.customer_id = k.customer_id and ` + x + `.campaign = k.campaign and ` + x + `.episode = k.episode`
 }
 
 const oneDelivery = `account_id = @account and customer_id = @customer and campaign = @campaign and episode = @episode and step = @step`

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dunlin/dunlin/customers"
 	"github.com/dunlin/dunlin/workspace"
 )
 
@@ -17,6 +18,8 @@ const (
 	Wait Verdict = "wait" // decide again at Until
 	Skip Verdict = "skip" // never; the enrollment goes on
 	Stop Verdict = "stop" // never, and the enrollment ends
+
+	failing Verdict = "fail" // it cannot be done: no verdict of [Decide], but of what follows it
 )
 
 // How long a named wait lasts before it is decided again, when nothing better
@@ -40,7 +43,8 @@ type Contact struct {
 	Language string // as in "de" or "pt-BR"; empty: not known
 	OptOut   string // why it may not be contacted; empty when it may
 	Place    Place
-	Checked  time.Time // business time
+	Others   []customers.Ref // the other customers who are the same contact
+	Checked  time.Time       // business time
 }
 
 // A Hold is a reason not to bother a customer.
@@ -179,7 +183,7 @@ func (s Situation) contactable() (Decision, bool) {
 		return Decision{}, false
 	case s.DryRun && s.NoIntercom: // nobody to ask about the contact
 		return Decision{Verdict: Skip, Reason: DryRun}, true
-	case s.Contact.State == "" || s.Now.Sub(s.Contact.Checked) > contactFresh:
+	case s.stale():
 		return s.wait(ContactStale, s.Now.Add(recheckSoon)), true
 	case s.Contact.State == "none":
 		return s.wait(NoContact, s.Now.Add(recheckContact)), true
@@ -189,6 +193,11 @@ func (s Situation) contactable() (Decision, bool) {
 		return s.wait(TestOnly, s.Now.Add(recheckSlow)), true
 	}
 	return Decision{}, false
+}
+
+// stale reports whether Intercom has to be asked about the contact again.
+func (s Situation) stale() bool {
+	return s.Contact.State == "" || s.Now.Sub(s.Contact.Checked) > contactFresh
 }
 
 // quiet waits for a decent hour (decent-hours).

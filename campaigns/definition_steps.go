@@ -1,6 +1,8 @@
 package campaigns
 
 import (
+	"fmt"
+	"maps"
 	"net/url"
 	"regexp"
 	"slices"
@@ -19,34 +21,78 @@ var parsers = map[Action]func(*Step, *workspace.Mapping, Known){
 	Event: (*Step).parseEvent, Note: (*Step).parseNote, Attributes: (*Step).parseAttributes, Webhook: (*Step).parseWebhook,
 }
 
+// maxName bounds the name of a step, in bytes: it is part of keys in Postgres.
+const maxName = 100
+
 func parseStep(m *workspace.Mapping, known Known) Step {
-	s := Step{Name: m.Text("name", true).Value, Expires: defaultExpires}
-	s.At = duration(m, "at", true)
+	s := Step{Expires: defaultExpires}
+	name := m.Text("name", true)
+	if s.Name = name.Value; len(s.Name) > maxName && !known.Stored {
+		m.Add(name.Fault("take a short one, as in \"second-nudge\"", "the step's name is longer than %d characters", maxName))
+	}
+	_, s.At, _ = duration(m, "at", true)
 	if f := m.Text("if", false); f.Set {
 		s.If = parseRule(m, f, known)
 	}
-	if f := m.Text("expires", false); f.Set {
-		s.Expires = duration(m, "expires", true)
-		if d, err := rule.ParseDuration(f.Value); err == nil && d.N <= 0 {
+	if f, expires, ok := duration(m, "expires", false); ok {
+		s.Expires = expires
+		if expires.N <= 0 {
 			m.Add(f.Fault("write how long after its time it is still of use, as in \"3 days\"", "a step that expires after %q never happens", f.Value))
 		}
 	}
-	actions := 0
-	var names []string
+	var found []string
 	for _, action := range Actions {
-		names = append(names, string(action))
 		if m.Has(string(action)) {
-			actions++
+			found = append(found, string(action))
 			s.Action = action
 			parsers[action](&s, m, known)
 		}
 	}
-	s.parseContact(m)
-	m.Done()
-	if actions != 1 && s.Name != "" {
-		m.Add(m.Here().Fault("give it one of "+strings.Join(names, ", "), "step %q does %d things; a step does one", s.Name, actions))
+	switch {
+	case len(found) == 0 && name.Set:
+		m.Add(m.Here().Fault("give it one of "+actionNames(), "step %q does nothing", s.Name))
+	case len(found) > 1:
+		m.Add(m.Key(found[1]).Fault("make a step of each", "step %q does %d things (%s); a step does one", s.Name, len(found), strings.Join(found, ", ")))
 	}
+	s.parseContact(m)
+	m.Elsewhere("indent it, so that it stands below its action, as in \"message:\"", belowAction...)
+	m.Elsewhere("it belongs to the campaign: put it above \"steps:\"", "goal", "goal_within", "priority", "holdout", "anchor", "episode", "data_no_older_than", "on_unknown")
+	m.Done()
 	return s
+}
+
+// belowAction and besideAction are keys that people confuse.
+var (
+	belowAction  = []string{"channel", "from", "traceable", "template", "variants", "subject", "body", "title", "team", "due", "metadata", "url", "secret"}
+	besideAction = []string{"at", "if", "expires", "contact"}
+)
+
+func actionNames() string {
+	var names []string
+	for _, a := range Actions {
+		names = append(names, string(a))
+	}
+	return strings.Join(names, ", ")
+}
+
+// below reads what stands below the key of an action.
+func below(m *workspace.Mapping, a Action, example string) *workspace.Mapping {
+	if m.Plain(string(a)) {
+		m.Add(m.Text(string(a), false).Fault("write it as in \""+string(a)+": "+example+"\"", "%q has keys of its own", string(a)))
+		return nil
+	}
+	x := m.Map(string(a))
+	if x != nil {
+		x.Elsewhere("it belongs to the step: put it beside \""+string(a)+":\", not below it", besideAction...)
+	}
+	return x
+}
+
+// plainName refuses a template where the same name stands for everybody.
+func plainName(m *workspace.Mapping, f workspace.Field, known Known) {
+	if !known.Stored && strings.Contains(f.Value, "{{") {
+		m.Add(f.Fault("write it without {{ }}", "%q is the same for every customer, and nothing in it is filled in", f.Value))
+	}
 }
 
 // parseContact reads whether the step reaches the customer.
@@ -58,12 +104,12 @@ func (s *Step) parseContact(m *workspace.Mapping) {
 	case s.Action == Message:
 		m.Add(f.Fault("take it out", "a message always reaches the customer"))
 	case slices.Contains([]Action{Task, Note, Attributes, Untag}, s.Action) && s.Contact:
-		m.Add(f.Fault("take it out", "a step with %s never reaches the customer by itself", s.Action))
+		m.Add(f.Fault("take it out; contact: true is for a tag, event or webhook that starts something at the customer's", "%q never reaches the customer by itself", string(s.Action)))
 	}
 }
 
 func (s *Step) parseMessage(m *workspace.Mapping, known Known) {
-	x := m.Map(string(Message))
+	x := below(m, Message, "{channel: inapp, body: Hi}")
 	if x == nil {
 		return
 	}
@@ -81,30 +127,75 @@ func (s *Step) parseMessage(m *workspace.Mapping, known Known) {
 			x.Add(f.Fault("take it out, or write channel: email", "only an e-mail has a template"))
 		}
 	}
-	if !x.Has("variants") {
+	if x.Has("variants") {
+		s.parseVariants(x)
+	} else {
 		s.Variants = []Variant{s.parseWording(x)}
 	}
-	for _, v := range x.Maps("variants") {
+	x.Done()
+}
+
+// parseVariants reads wordings between which persons are divided.
+func (s *Step) parseVariants(x *workspace.Mapping) {
+	entries := x.Maps("variants")
+	for _, v := range entries {
+		name := v.Text("name", true)
 		variant := s.parseWording(v)
-		variant.Name = v.Text("name", true).Value
+		variant.Name = name.Value
 		variant.Weight = v.Number("weight", 1, 1, 1000)
-		if slices.ContainsFunc(s.Variants, func(o Variant) bool { return o.Name == variant.Name }) {
-			v.Add(v.Text("name", true).Fault("give it another name", "there are two variants named %q", variant.Name))
+		for n, o := range s.Variants {
+			said := o.Body.Written() && variant.Body.Written()
+			switch {
+			case name.Set && o.Name == variant.Name:
+				v.Add(name.Fault("give it another name", "there are two variants named %q", variant.Name))
+			case said && wording(entries[n], "subject") == wording(v, "subject") && wording(entries[n], "body") == wording(v, "body"):
+				v.Add(v.Key("body").Fault("word one of them differently, or keep only one", "variants %q and %q say the same", o.Name, variant.Name))
+			}
 		}
 		s.Variants = append(s.Variants, variant)
 		v.Done()
 	}
-	if x.Has("variants") {
-		for _, key := range []string{"body", "subject"} {
-			if x.Has(key) {
-				x.Add(x.Here().Fault("move it into a variant", "%q stands beside the variants", key))
-			}
-		}
-		if len(s.Variants) == 1 {
-			x.Add(x.Here().Fault("add another, or write body without variants", "one variant alone is nothing to compare"))
+	for _, key := range []string{"body", "subject"} {
+		if x.Has(key) {
+			x.Add(x.Key(key).Fault("move it into a variant", "%q stands beside the variants", key))
 		}
 	}
-	x.Done()
+	if len(entries) == 0 || len(s.Variants) == 1 {
+		x.Add(x.Key("variants").Fault("write at least two, or body without variants", "there is nothing to compare"))
+	}
+}
+
+// wording is a text as it stands in the file, in all its languages.
+func wording(m *workspace.Mapping, key string) string {
+	if !m.Has(key) || m.Plain(key) {
+		return m.Text(key, false).Value
+	}
+	var all strings.Builder
+	x := m.Map(key)
+	for _, language := range x.Keys() {
+		if x.Plain(language) {
+			all.WriteString(language + ": " + x.Text(language, false).Value + "\n")
+		}
+	}
+	return all.String()
+}
+
+// sameLanguages refuses two texts that are shown together and would mix
+// languages for somebody. A text that is written once goes with any.
+func sameLanguages(m *workspace.Mapping, a, b Text, keyA, keyB string) {
+	if slices.Contains(a.languages, "") || slices.Contains(b.languages, "") || !a.Written() || !b.Written() {
+		return
+	}
+	for _, x := range []struct {
+		has, lacks   Text
+		written, key string
+	}{{a, b, keyA, keyB}, {b, a, keyB, keyA}} {
+		for _, l := range x.has.languages {
+			if !slices.Contains(x.lacks.languages, l) {
+				m.Add(m.Key(x.key).Fault(fmt.Sprintf("add a line \"%s: …\", or take it out of %q", l, x.written), "%q has no words in %q, in which %q is written", x.key, l, x.written))
+			}
+		}
+	}
 }
 
 // parseWording reads what a message says.
@@ -113,8 +204,9 @@ func (s *Step) parseWording(m *workspace.Mapping) Variant {
 	switch {
 	case s.Channel == Email:
 		v.Subject = text(m, "subject", true, false)
-	case m.Has("subject"):
-		m.Add(m.Here().Fault("take it out, or write channel: email", "an in-app message has no subject"))
+		sameLanguages(m, v.Subject, v.Body, "subject", "body")
+	case m.Has("subject") && s.Channel == InApp:
+		m.Add(m.Key("subject").Fault("take it out, or write channel: email", "an in-app message has no subject"))
 	}
 	return v
 }
@@ -128,41 +220,54 @@ func sender(m *workspace.Mapping, known Known, what string) int64 {
 }
 
 func (s *Step) parseTask(m *workspace.Mapping, known Known) {
-	x := m.Map(string(Task))
+	x := below(m, Task, "{title: Call, body: …, team: billing, due: 1 day}")
 	if x == nil {
 		return
 	}
 	s.Title = text(x, "title", true, false)
 	s.Body = text(x, "body", true, false)
-	if s.Due = duration(x, "due", true); s.Due.N < 0 {
-		x.Add(x.Text("due", true).Fault("", "a task cannot be due before it is opened"))
+	sameLanguages(x, s.Title, s.Body, "title", "body")
+	f, due, _ := duration(x, "due", true)
+	if s.Due = due; due.N < 0 {
+		x.Add(f.Fault("due counts from the moment the task is opened: take out the minus", "a task cannot be due before it is opened"))
 	}
 	if f := x.Text("team", true); f.Set {
 		s.Team = f.Value
 		if _, ok := known.Settings.Teams[f.Value]; !ok && !known.Stored {
-			x.Add(f.Fault("add it to \"teams:\" of the workspace", "there is no team %q", f.Value))
+			hint := "add it to \"teams:\" of the workspace"
+			near := workspace.Nearest(f.Value, slices.Sorted(maps.Keys(known.Settings.Teams)))
+			for name, id := range known.Settings.Teams {
+				if id == f.Value {
+					near = name
+				}
+			}
+			if near != "" {
+				hint = "did you mean \"" + near + "\"?"
+			}
+			x.Add(f.Fault(hint, "there is no team %q", f.Value))
 		}
 	}
 	x.Done()
 }
 
-func (s *Step) parseTag(m *workspace.Mapping, _ Known) {
-	f := m.Text(string(s.Action), false)
-	if s.Tag = strings.TrimSpace(f.Value); s.Tag == "" && f.Set {
-		m.Add(f.Fault("", "the tag is empty"))
-	}
+func (s *Step) parseTag(m *workspace.Mapping, known Known) {
+	f := m.Text(string(s.Action), true)
+	s.Tag = strings.TrimSpace(f.Value)
+	plainName(m, f, known)
 }
 
-func (s *Step) parseEvent(m *workspace.Mapping, _ Known) {
-	x := m.Map(string(Event))
+func (s *Step) parseEvent(m *workspace.Mapping, known Known) {
+	x := below(m, Event, "{name: card-expired}")
 	if x == nil {
 		return
 	}
-	s.Event = x.Text("name", true).Value
+	f := x.Text("name", true)
+	s.Event = f.Value
+	plainName(x, f, known)
 	if md := x.Map("metadata"); md != nil {
 		s.Values = values(md)
 		if len(s.Values) > 10 { // facts/intercom.md 4.9
-			md.Add(md.Here().Fault("leave the least useful out", "an event has at most 10 values, and this one %d", len(s.Values)))
+			x.Add(x.Key("metadata").Fault("leave the least useful out", "Intercom keeps 10 values of an event, and this one has %d", len(s.Values)))
 		}
 	}
 	x.Done()
@@ -171,9 +276,12 @@ func (s *Step) parseEvent(m *workspace.Mapping, _ Known) {
 func (s *Step) parseNote(m *workspace.Mapping, known Known) {
 	if m.Plain(string(Note)) {
 		s.Body = text(m, string(Note), true, true)
+		if known.Settings.Sender == 0 && !known.Stored {
+			m.Add(m.Key(string(Note)).Fault("write \"note: {from: admin:ID, body: …}\", or add \"intercom: {sender: admin:ID}\" to the workspace", "the note has no sender"))
+		}
 		return
 	}
-	x := m.Map(string(Note))
+	x := below(m, Note, "{body: Hi}")
 	if x == nil {
 		return
 	}
@@ -183,8 +291,15 @@ func (s *Step) parseNote(m *workspace.Mapping, known Known) {
 }
 
 func (s *Step) parseAttributes(m *workspace.Mapping, _ Known) {
-	if x := m.Map(string(Attributes)); x != nil {
-		s.Values = values(x)
+	x := below(m, Attributes, "{plan: Pro}")
+	if x == nil {
+		return
+	}
+	s.Values = values(x)
+	for _, v := range s.Values {
+		if strings.ContainsAny(v.Name, ".$") { // facts/intercom.md 4.5
+			x.Add(x.Key(v.Name).Fault("write "+strings.NewReplacer(".", "_", "$", "").Replace(v.Name), "an attribute at Intercom has no dot and no dollar sign in its name"))
+		}
 	}
 }
 
@@ -201,21 +316,25 @@ func values(m *workspace.Mapping) (list []Value) {
 
 var envName = regexp.MustCompile(`^[A-Z][A-Z0-9_]{0,63}$`)
 
-func (s *Step) parseWebhook(m *workspace.Mapping, _ Known) {
-	x := m.Map(string(Webhook))
+func (s *Step) parseWebhook(m *workspace.Mapping, known Known) {
+	x := below(m, Webhook, "{url: https://example.com/dunlin, secret: CRM_SECRET}")
 	if x == nil {
 		return
 	}
 	if f := x.Text("url", true); f.Set {
 		u, err := url.Parse(f.Value)
-		if err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil {
+		switch {
+		case err != nil || u.Scheme != "https" || u.Host == "":
 			x.Add(f.Fault("write it as in https://example.com/dunlin", "%q is not an https address", f.Value))
+		case u.User != nil:
+			x.Add(f.Fault("take out what stands before the @; what is sent is signed with the secret", "an address with a password in it is read by whoever reads the definition"))
 		}
+		plainName(x, f, known)
 		s.URL = f.Value
 	}
 	if f := x.Text("secret", true); f.Set {
 		if !envName.MatchString(f.Value) {
-			x.Add(f.Fault("write the name of an environment variable, as in CRM_SECRET, and put the secret there", "secret is not the secret itself"))
+			x.Add(f.Fault("write the name of an environment variable, as in CRM_SECRET, and put the secret there", "secret is the name of where the secret stands, not the secret itself"))
 		}
 		s.Secret = f.Value
 	}

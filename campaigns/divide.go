@@ -4,6 +4,8 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"math"
+	"strings"
 
 	"github.com/dunlin/dunlin/customers"
 )
@@ -18,29 +20,32 @@ func person(c Contact, ref customers.Ref) string {
 }
 
 // heldOut reports whether a person is in the part to whom a campaign does
-// nothing. It is the same each time, whoever asks and when.
+// nothing. It is the same each time, whoever asks and when; a larger holdout
+// holds everybody of a smaller one.
 func heldOut(campaign, person string, percent int) bool {
-	return share("holdout", campaign, person, 100) < percent
+	return draw("holdout", campaign, person)%100 < uint64(percent)
 }
 
 // variant is the wording a person gets: the same in every message of a campaign
-// that has the same variants.
+// that has the same variants. A variant that is added, or grows, takes persons
+// from the others and moves nobody between those; their order means nothing
+// (weighted rendezvous hashing).
 func (s Step) variant(campaign, person string) Variant {
-	total := 0
+	best, highest := s.Variants[0], math.Inf(-1)
 	for _, v := range s.Variants {
-		total += v.Weight
-	}
-	at := share("variant", campaign, person, total)
-	for _, v := range s.Variants {
-		if at -= v.Weight; at < 0 {
-			return v
+		// In (0, 1), and with its logarithm divided by a weight the highest with a
+		// probability in proportion to that weight.
+		at := (float64(draw("variant", campaign, person, v.Name)>>11) + 0.5) / (1 << 53)
+		if score := math.Log(at) / float64(v.Weight); score > highest {
+			best, highest = v, score
 		}
 	}
-	return s.Variants[0]
+	return best
 }
 
-// share puts a person on one of so many equal places.
-func share(what, campaign, person string, places int) int {
-	sum := sha256.Sum256([]byte(what + "\x00" + campaign + "\x00" + person))
-	return int(binary.BigEndian.Uint64(sum[:8]) % uint64(places))
+// draw is a number that is as good as random, and always the same for the same
+// words.
+func draw(words ...string) uint64 {
+	sum := sha256.Sum256([]byte(strings.Join(words, "\x00")))
+	return binary.BigEndian.Uint64(sum[:8])
 }

@@ -40,7 +40,7 @@ func (s *Store) Follow(ctx context.Context, tx pgx.Tx, t segments.Tick) (int64, 
 		if waiting[d.Segment] {
 			continue // until somebody has accepted its unusual change
 		}
-		if !d.NeverExit && concerns(t, d) {
+		if !d.NeverExit && d.ends() && concerns(t, d) {
 			if err := end(ctx, tx, d, t); err != nil {
 				return 0, fmt.Errorf("campaign %q: %w", d.Name, err)
 			}
@@ -51,12 +51,18 @@ func (s *Store) Follow(ctx context.Context, tx pgx.Tx, t segments.Tick) (int64, 
 			}
 		}
 	}
+	t.Everyone = t.Everyone || t.NewHour // time alone, or the end of a pause, may have made somebody due who has not changed
+	if err := s.followGoals(ctx, tx, settings, t); err != nil {
+		return 0, err
+	}
+	if _, err := closeTasks(ctx, tx, t); err != nil {
+		return 0, err
+	}
 	running, err := s.running(ctx, tx, settings)
 	if err != nil {
 		return 0, err
 	}
 	var enrolled int64
-	t.Everyone = t.Everyone || t.NewHour // every so many days, or after a pause, somebody may be due who has not changed
 	for _, d := range running {
 		if waiting[d.Segment] || !concerns(t, d) {
 			continue
@@ -71,10 +77,14 @@ func (s *Store) Follow(ctx context.Context, tx pgx.Tx, t segments.Tick) (int64, 
 }
 
 // concerns reports whether a tick may begin or end enrollments of a campaign:
-// somebody joined or left its segment, or began another episode there.
+// somebody joined or left its segment, or began another episode there, or, with
+// a trigger, anything happened to anybody.
 func concerns(t segments.Tick, d Definition) bool {
-	return t.Everyone || t.Whole[d.Segment] || t.Moved[d.Segment] > 0
+	return t.Everyone || t.Whole[d.Segment] || t.Moved[d.Segment] > 0 || d.Trigger != "" && len(t.Changed) > 0
 }
+
+// ends reports whether something that a tick sees can end an enrollment.
+func (d *Definition) ends() bool { return d.Segment != "" || episodeOverSQL(d.Episode) != "false" }
 
 // amongSQL narrows a statement to the customers a tick names: those that
 // changed, and those that joined or left the segment or began another episode
@@ -96,23 +106,84 @@ func amongArgs(t segments.Tick, args pgx.NamedArgs) pgx.NamedArgs {
 	return args
 }
 
-// episodeSQL is the present episode of a member: a text that names it, null
-// while there is none. A card is a payment method and its expiry.
-func episodeSQL(e Episode) string {
+// When an invoice i is open, and when it is overdue: a failed charge counts like a
+// passed date, because what Stripe charges by itself has no date. And when a
+// subscription s has not ended.
+const (
+	openInvoiceSQL      = `i.status = 'open' and i.amount_remaining > 0`
+	overdueInvoiceSQL   = openInvoiceSQL + ` and (i.due_at <= @at or i.due_at is null and i.attempt_count > 0)`
+	openSubscriptionSQL = `s.status not in ('canceled', 'incomplete', 'incomplete_expired')`
+)
+
+// cardSQL names the card of customer c: a payment method and its expiry. Null: no
+// card.
+const cardSQL = `c.card_id || ' ' || to_char(c.card_expires_at, 'YYYY-MM-DD')`
+
+// episodesSQL selects the present episodes of a customer: texts that name them,
+// null for none. A member is an alias m, the customer c, and an event that
+// triggers ev.
+func episodesSQL(e Episode) string {
 	switch e.Kind {
 	case EpisodeCard:
-		return `c.card_id || ' ' || to_char(c.card_expires_at, 'YYYY-MM-DD')`
+		return `select ` + cardSQL + ` as episode`
+	case EpisodeInvoice:
+		return `select i.id as episode from dunlin.invoices i
+			where i.account_id = c.account_id and i.customer_id = c.customer_id and ` + overdueInvoiceSQL
+	case EpisodeSubscription:
+		return `select s.id as episode from dunlin.subscriptions s
+			where s.account_id = c.account_id and s.customer_id = c.customer_id and ` + openSubscriptionSQL
 	case EpisodeEvery:
 		// Never more often than every so many days: the members not enrolled in
 		// that time begin the episode named by today's instant.
-		return `case when not exists (
+		return `select case when not exists (
 			select from dunlin.enrollments e
-			where e.account_id = m.account_id and e.customer_id = m.customer_id and e.campaign = @campaign
+			where e.account_id = c.account_id and e.customer_id = c.customer_id and e.campaign = @campaign
 			  and e.enrolled_at > @at::timestamptz - @every::int * interval '24 hours')
-			then 'from ' || to_char(@at::timestamptz at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') end`
+			then 'from ' || to_char(@at::timestamptz at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') end as episode`
+	case EpisodeEvent:
+		return `select ev.id as episode`
 	default:
-		return `'entry ' || to_char(m.joined_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')`
+		return `select 'entry ' || to_char(m.joined_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') as episode`
 	}
+}
+
+// episodeOverSQL is whether what enrollment e of customer c is about is over.
+func episodeOverSQL(e Episode) string {
+	switch e.Kind {
+	case EpisodeCard:
+		return `e.episode is distinct from ` + cardSQL
+	case EpisodeInvoice:
+		return `not exists (select from dunlin.invoices i
+			where i.account_id = e.account_id and i.customer_id = e.customer_id and i.id = e.episode and ` + openInvoiceSQL + `)`
+	case EpisodeSubscription:
+		return `not exists (select from dunlin.subscriptions s
+			where s.account_id = e.account_id and s.customer_id = e.customer_id and s.id = e.episode and ` + openSubscriptionSQL + `)`
+	}
+	return "false"
+}
+
+// membersSQL selects who may be enrolled: the members of the segment, or, with a
+// trigger, the customers to whom something has happened since the campaign's
+// start, who must be members when there is a segment, too.
+func membersSQL(d Definition, t segments.Tick) string {
+	const listed = `(select generation from dunlin.segments where name = @segment)`
+	if d.Trigger == "" {
+		return `dunlin.members m
+			join dunlin.customers c using (account_id, customer_id)
+			cross join lateral (` + episodesSQL(d.Episode) + `) ep
+			where m.generation = ` + listed + ` and ` + amongSQL(t, d, "m")
+	}
+	members := ""
+	if d.Segment != "" {
+		members = ` and exists (select from dunlin.members m where m.account_id = ev.account_id and m.customer_id = ev.customer_id and m.generation = ` + listed + `)`
+	}
+	return `dunlin.events ev
+			join dunlin.customers c using (account_id, customer_id)
+			cross join lateral (select ev.created_at as joined_at) m
+			cross join lateral (` + episodesSQL(d.Episode) + `) ep
+			where ev.type = @trigger and ev.created_at <= @at
+			  and ev.created_at > greatest(@at::timestamptz - interval '7 days', (select started_at from dunlin.campaigns where name = @campaign))
+			  and ` + amongSQL(t, d, "ev") + members
 }
 
 // anchorSQL is the instant that step offsets count from; a date begins at the
@@ -134,32 +205,38 @@ func anchorSQL(d Definition) string {
 // they are made as ended at once: members from before the campaign's start.
 func enroll(ctx context.Context, tx pgx.Tx, d Definition, settings workspace.Settings, t segments.Tick, passOver bool) (int64, error) {
 	args := pgx.NamedArgs{
-		"campaign": d.Name, "version": d.Version, "segment": d.Segment, "at": t.At,
-		"every": d.Episode.Every, "zone": settings.Zone.String(), "pass_over": passOver, "already": AlreadyMember, "superseded": Superseded, "reentry": ReentryWait,
-		"reenter_hours": 0, "by_entry": d.Episode.Kind == EpisodeEntry,
+		"campaign": d.Name, "version": d.Version, "segment": d.Segment, "trigger": d.Trigger, "at": t.At,
+		"every": d.Episode.Every, "zone": settings.Zone.String(), "pass_over": passOver, "already": AlreadyMember, "reentry": ReentryWait,
+		"reenter_after": time.Duration(0), "by_entry": d.Episode.Kind == EpisodeEntry, "priority": d.Priority,
+		"late": Superseded, "goal_within": nil,
 	}
 	if d.Episode.Kind == EpisodeEntry {
-		args["reenter_hours"] = int(ReenterAfter / time.Hour)
+		args["reenter_after"] = d.ReenterAfter
+	}
+	if d.CatchUp == CatchUpNone {
+		args["late"] = TooLate
+	}
+	if d.Goal != nil {
+		args["goal_within"] = d.GoalWithin
 	}
 	addSteps(args, d)
 
 	var n int64
 	err := tx.QueryRow(ctx, `
 		with current as (
-			select m.account_id, m.customer_id, m.joined_at, `+episodeSQL(d.Episode)+` as episode,
+			select c.account_id, c.customer_id, m.joined_at, ep.episode,
 			       greatest(@at::timestamptz, (
-			           select max(e.ended_at) + @reenter_hours::int * interval '1 hour' from dunlin.enrollments e
-			           where @reenter_hours::int > 0 and e.account_id = m.account_id and e.customer_id = m.customer_id
+			           select max(e.ended_at) + @reenter_after::interval from dunlin.enrollments e
+			           where @reenter_after::interval > interval '0' and e.account_id = c.account_id and e.customer_id = c.customer_id
 			             and e.campaign = @campaign and e.state <> 'active')) as starts_at
-			from dunlin.members m
-			join dunlin.customers c using (account_id, customer_id)
-			where m.generation = (select generation from dunlin.segments where name = @segment) and `+amongSQL(t, d, "m")+`),
+			from `+membersSQL(d, t)+`),
 		fresh as (
-			insert into dunlin.enrollments (account_id, customer_id, campaign, episode, version, state, reason, enrolled_at, starts_at, ended_at)
+			insert into dunlin.enrollments (account_id, customer_id, campaign, episode, version, state, reason, enrolled_at, starts_at, ended_at, goal_until)
 			select account_id, customer_id, @campaign, episode, @version,
 			       case when @pass_over then 'exited' else 'active' end,
 			       case when @pass_over then @already::text end,
-			       @at::timestamptz, starts_at, case when @pass_over then @at::timestamptz end
+			       @at::timestamptz, starts_at, case when @pass_over then @at::timestamptz end,
+			       case when not @pass_over then @at::timestamptz + @goal_within::interval end
 			from current x
 			where episode is not null and not exists (
 				select from dunlin.enrollments e
@@ -169,7 +246,7 @@ func enroll(ctx context.Context, tx pgx.Tx, d Definition, settings workspace.Set
 				       or @by_entry and e.enrolled_at <= x.joined_at and (e.ended_at is null or e.ended_at > x.joined_at)))
 			returning account_id, customer_id, episode, starts_at, state),
 		timed as (
-			select f.account_id, f.customer_id, f.episode, f.starts_at, s.step, s.action, s.expires,
+			select f.account_id, f.customer_id, f.episode, f.starts_at, s.step, s.action, s.contacts, s.expires,
 			       `+anchorSQL(d)+` + s.at as own_time
 			from fresh f
 			join dunlin.customers c using (account_id, customer_id)
@@ -177,16 +254,14 @@ func enroll(ctx context.Context, tx pgx.Tx, d Definition, settings workspace.Set
 			where f.state = 'active'),
 		planned as (
 			select *, greatest(own_time, starts_at) as scheduled_at,
-			       -- Of the steps whose time has passed only the latest is kept.
-			       own_time <= starts_at and own_time < max(own_time) filter (where own_time <= starts_at)
-			           over (partition by account_id, customer_id, episode) as late
+			       `+lateSQL(d, "starts_at", "(partition by account_id, customer_id, episode)")+` as late
 			from timed),
 		deliveries as (
-			insert into dunlin.deliveries (account_id, customer_id, campaign, episode, step, action, state, reason,
+			insert into dunlin.deliveries (account_id, customer_id, campaign, episode, step, action, contacts, priority, state, reason,
 			                               scheduled_at, due_at, expires_at, ended_at)
-			select account_id, customer_id, @campaign, episode, step, action,
+			select account_id, customer_id, @campaign, episode, step, action, contacts, @priority,
 			       case when late then 'skipped' else 'planned' end,
-			       case when late then @superseded::text when starts_at > @at::timestamptz then @reentry::text end,
+			       case when late then @late::text when starts_at > @at::timestamptz then @reentry::text end,
 			       case when own_time is not null then scheduled_at end,
 			       -- Without an anchor it waits for one, named, and is decided now and then.
 			       case when own_time is null then @at::timestamptz else scheduled_at end,
@@ -201,20 +276,33 @@ func enroll(ctx context.Context, tx pgx.Tx, d Definition, settings workspace.Set
 	return n, nil
 }
 
+// lateSQL is whether a step of own_time is too late at an instant: of the steps
+// whose time has passed by then only the latest is kept, or all, or none.
+func lateSQL(d Definition, at, window string) string {
+	switch d.CatchUp {
+	case CatchUpAll:
+		return "false"
+	case CatchUpNone:
+		return `coalesce(own_time < ` + at + `, false)`
+	}
+	return `coalesce(own_time <= ` + at + ` and own_time < max(own_time) filter (where own_time <= ` + at + `) over ` + window + `, false)`
+}
+
 // end closes the enrollments whose reason has gone: the customer left the
-// segment, or another card took the place of the one they are about. Their
+// segment, or what they are about is over, such as a card that another took the
+// place of, or an invoice that is paid. Their
 // planned deliveries are skipped with the same reason (no-stale-contact); what
 // is claimed finishes.
 func end(ctx context.Context, tx pgx.Tx, d Definition, t segments.Tick) error {
 	_, err := tx.Exec(ctx, `
 		with over as (
 			select e.account_id, e.customer_id, e.episode,
-			       case when m.customer_id is null then @left_segment else @episode_over end as reason
+			       case when @segment <> '' and m.customer_id is null then @left_segment else @episode_over end as reason
 			from dunlin.enrollments e
 			join dunlin.customers c using (account_id, customer_id)
 			left join dunlin.members m on m.account_id = e.account_id and m.customer_id = e.customer_id and m.generation = (select generation from dunlin.segments where name = @segment)
 			where e.campaign = @campaign and e.state = 'active' and e.version = @version and `+amongSQL(t, d, "e")+`
-			  and (m.customer_id is null or (@by_card and e.episode is distinct from `+episodeSQL(Episode{Kind: EpisodeCard})+`))
+			  and (@segment <> '' and m.customer_id is null or `+episodeOverSQL(d.Episode)+`)
 			order by e.account_id, e.customer_id, e.episode
 			for update of e),
 		ended as (
@@ -226,7 +314,7 @@ func end(ctx context.Context, tx pgx.Tx, d Definition, t segments.Tick) error {
 		where d.account_id = o.account_id and d.customer_id = o.customer_id and d.campaign = @campaign and d.episode = o.episode
 		  and d.state = 'planned'`,
 		amongArgs(t, pgx.NamedArgs{
-			"campaign": d.Name, "segment": d.Segment, "at": t.At, "by_card": d.Episode.Kind == EpisodeCard, "version": d.Version,
+			"campaign": d.Name, "segment": d.Segment, "at": t.At, "version": d.Version,
 			"left_segment": LeftSegment, "episode_over": EpisodeOver,
 		}))
 	if err != nil {
@@ -237,15 +325,15 @@ func end(ctx context.Context, tx pgx.Tx, d Definition, t segments.Tick) error {
 
 // addSteps gives a query the steps of a definition, for [stepsSQL].
 func addSteps(args pgx.NamedArgs, d Definition) {
-	steps, actions, offsets, expires := make([]string, 0, len(d.Steps)), []string{}, []time.Duration{}, []time.Duration{}
+	steps, actions, contacts, offsets, expires := make([]string, 0, len(d.Steps)), []string{}, []bool{}, []time.Duration{}, []time.Duration{}
 	for _, s := range d.Steps {
-		steps, actions = append(steps, s.Name), append(actions, string(s.Action))
+		steps, actions, contacts = append(steps, s.Name), append(actions, string(s.Action)), append(contacts, s.Contact)
 		offsets, expires = append(offsets, length(s.At)), append(expires, length(s.Expires))
 	}
-	args["steps"], args["actions"], args["offsets"], args["expires"] = steps, actions, offsets, expires
+	args["steps"], args["actions"], args["contacts"], args["offsets"], args["expires"] = steps, actions, contacts, offsets, expires
 }
 
-const stepsSQL = `unnest(@steps::text[], @actions::text[], @offsets::interval[], @expires::interval[]) as s (step, action, at, expires)`
+const stepsSQL = `unnest(@steps::text[], @actions::text[], @contacts::boolean[], @offsets::interval[], @expires::interval[]) as s (step, action, contacts, at, expires)`
 
 // reschedule moves planned deliveries with their anchor, when the attribute
 // they count from has changed or has come into being. As at enrollment, of the
@@ -253,7 +341,10 @@ const stepsSQL = `unnest(@steps::text[], @actions::text[], @offsets::interval[],
 func reschedule(ctx context.Context, tx pgx.Tx, d Definition, settings workspace.Settings, t segments.Tick) error {
 	args := pgx.NamedArgs{
 		"campaign": d.Name, "version": d.Version, "segment": d.Segment, "zone": settings.Zone.String(), "at": t.At,
-		"superseded": Superseded, "reentry": ReentryWait,
+		"late": Superseded, "reentry": ReentryWait,
+	}
+	if d.CatchUp == CatchUpNone {
+		args["late"] = TooLate
 	}
 	addSteps(args, d)
 	_, err := tx.Exec(ctx, `
@@ -269,7 +360,7 @@ func reschedule(ctx context.Context, tx pgx.Tx, d Definition, settings workspace
 		moved as (
 			select *, greatest(own_time, starts_at) as scheduled_at,
 			       bool_or(was is distinct from greatest(own_time, starts_at)) over enrollment as moves,
-			       coalesce(own_time <= @at::timestamptz and own_time < max(own_time) filter (where own_time <= @at::timestamptz) over enrollment, false) as late
+			       `+lateSQL(d, "@at::timestamptz", "enrollment")+` as late
 			from timed
 			window enrollment as (partition by account_id, customer_id, episode)),
 		locked as (
@@ -279,7 +370,7 @@ func reschedule(ctx context.Context, tx pgx.Tx, d Definition, settings workspace
 			for update of e)
 		update dunlin.deliveries x set
 		       state = case when late then 'skipped' else 'planned' end,
-		       reason = case when late then @superseded::text when starts_at > @at::timestamptz then @reentry::text end,
+		       reason = case when late then @late::text when starts_at > @at::timestamptz then @reentry::text end,
 		       scheduled_at = m.scheduled_at, due_at = m.scheduled_at, expires_at = m.scheduled_at + m.expires,
 		       ended_at = case when late then @at::timestamptz end, poked_until = null
 		from moved m join locked using (account_id, customer_id, episode)

@@ -146,6 +146,9 @@ func lift(ctx context.Context, tx pgx.Tx, ref customers.Ref, id *int64, by strin
 	if err != nil {
 		return 0, 0, fmt.Errorf("lift holds of customer %d: %w", ref.Customer, err)
 	}
+	if tag.RowsAffected() == 0 {
+		return 0, 0, nil
+	}
 	woken, err = awakenHeld(ctx, tx, ref, now)
 	return tag.RowsAffected(), woken, err
 }

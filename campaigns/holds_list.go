@@ -64,11 +64,3 @@ func Holds(ctx context.Context, q customers.Querier, f HoldFilter, now time.Time
 	}
 	return list, nil
 }
-
-func inUTC(t *time.Time) *time.Time {
-	if t == nil {
-		return nil
-	}
-	utc := t.UTC()
-	return &utc
-}

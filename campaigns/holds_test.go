@@ -273,7 +273,7 @@ func TestHold_claimsWait(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := readContact(t.Context(), claiming, w.ref(her)); err != nil { // as a claim for her other customer begins
+	if _, err := readContacts(t.Context(), claiming, []customers.Ref{w.ref(her)}, true); err != nil { // as a claim for her other customer begins
 		t.Fatal(err)
 	}
 	var pg *pgconn.PgError

@@ -1,10 +1,8 @@
 package campaigns
 
 import (
-	"cmp"
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -60,11 +58,11 @@ func (s *Store) Record(ctx context.Context, c Claim, o Outcome, now time.Time) (
 			return nil
 		}
 		if c.Action == Task && o.ExternalID != "" {
-			if _, err := tx.Exec(ctx, `update dunlin.tasks set ticket_id = @ticket where `+oneDelivery, c.Key.args("ticket", o.ExternalID)); err != nil {
+			if err := ticketOpened(ctx, tx, c.Key, o.ExternalID, c.Owner, now); err != nil {
 				return err
 			}
 		}
-		return finish(ctx, tx, c.Key, now)
+		return finish(ctx, tx, []Key{c.Key}, now)
 	})
 	if err != nil {
 		return false, fmt.Errorf("record delivery: %w", err)
@@ -77,7 +75,7 @@ func (s *Store) Record(ctx context.Context, c Claim, o Outcome, now time.Time) (
 // of a task stays; the next claim finds it.
 func (s *Store) release(ctx context.Context, c Claim, o Outcome) (bool, error) {
 	tag, err := s.Pool.Exec(ctx, `
-		update dunlin.deliveries set state = 'planned', reason = @reason, detail = nullif(@detail, ''), token = null, leased_until = null,
+		update dunlin.deliveries set state = 'planned', reason = @reason, detail = nullif(@detail, ''), token = null, leased_until = null, contacted_at = null,
 		       poked_until = clock_timestamp() + @retry::interval
 		where `+oneDelivery+` and token = md5(@token)::uuid and state = 'claimed'`,
 		c.Key.args("reason", IntercomAway, "detail", o.Detail, "retry", o.Retry, "token", c.Token))
@@ -87,89 +85,90 @@ func (s *Store) release(ctx context.Context, c Claim, o Outcome) (bool, error) {
 	return tag.RowsAffected() > 0, nil
 }
 
-// Postpone makes a delivery that could not even be decided (Intercom could not
-// be asked about the contact) wait, named, and be poked again after retry
-// (machine time).
-func (s *Store) Postpone(ctx context.Context, key Key, detail string, retry time.Duration) error {
+// Postpone makes deliveries that could not even be decided (Intercom could not be
+// asked about the contact) wait, named, and be poked again after retry (machine
+// time).
+func (s *Store) Postpone(ctx context.Context, keys []Key, detail string, retry time.Duration) error {
 	_, err := s.Pool.Exec(ctx, `
-		update dunlin.deliveries set reason = @reason, detail = nullif(@detail, ''), poked_until = clock_timestamp() + @retry::interval
-		where `+oneDelivery+` and state = 'planned'`,
-		key.args("reason", IntercomAway, "detail", detail, "retry", retry))
+		update dunlin.deliveries d set reason = @reason, detail = nullif(@detail, ''), poked_until = clock_timestamp() + @retry::interval
+		from `+keysSQL+` where `+sameDelivery("d")+` and d.state = 'planned'`,
+		columns(keys, pgx.StrictNamedArgs{"reason": IntercomAway, "detail": detail, "retry": retry}))
 	if err != nil {
-		return fmt.Errorf("postpone delivery: %w", err)
+		return fmt.Errorf("postpone deliveries: %w", err)
 	}
 	return nil
 }
 
-// sent ends a delivery whose effect is complete without a call.
-func sent(ctx context.Context, tx pgx.Tx, key Key, now time.Time, detail string) error {
-	_, err := tx.Exec(ctx, `
-		update dunlin.deliveries set state = 'sent', reason = null, detail = @detail, claimed_at = @now, decided_at = @now, ended_at = @now
-		where `+oneDelivery, key.args("now", now, "detail", detail))
-	if err != nil {
-		return fmt.Errorf("record delivery: %w", err)
+// sent ends deliveries whose effect is complete without a call.
+func sent(ctx context.Context, tx pgx.Tx, keys []Key, details []string, now time.Time) error {
+	if len(keys) == 0 {
+		return nil
 	}
-	return finish(ctx, tx, key, now)
+	_, err := tx.Exec(ctx, `
+		with k as materialized (select k.*, w.detail from `+keysSQL+`
+			join unnest(@details::text[]) with ordinality as w (detail, place) using (place))
+		update dunlin.deliveries d set state = 'sent', reason = null, detail = k.detail, claimed_at = @now, decided_at = @now, ended_at = @now
+		from k where `+sameDelivery("d"), columns(keys, pgx.StrictNamedArgs{"details": details, "now": now}))
+	if err != nil {
+		return fmt.Errorf("record deliveries: %w", err)
+	}
+	return finish(ctx, tx, keys, now)
 }
 
-// fail ends a delivery that can never be made, such as one whose text does not
-// render.
-func fail(ctx context.Context, tx pgx.Tx, key Key, now time.Time, detail string) error {
-	_, err := tx.Exec(ctx, `
-		update dunlin.deliveries set state = 'failed', reason = 'template', detail = @detail, decided_at = @now, ended_at = @now
-		where `+oneDelivery, key.args("now", now, "detail", detail))
-	if err != nil {
-		return fmt.Errorf("record failure: %w", err)
+// finish ends the enrollments of deliveries when none of theirs is left.
+func finish(ctx context.Context, tx pgx.Tx, keys []Key, now time.Time) error {
+	if len(keys) == 0 {
+		return nil
 	}
-	return finish(ctx, tx, key, now)
-}
-
-// finish ends the enrollment when none of its deliveries is left.
-func finish(ctx context.Context, tx pgx.Tx, key Key, now time.Time) error {
 	_, err := tx.Exec(ctx, `
 		update dunlin.enrollments e set state = 'finished', ended_at = @now
-		where e.account_id = @account and e.customer_id = @customer and e.campaign = @campaign and e.episode = @episode and e.state = 'active'
+		from `+keysSQL+`
+		where `+sameEnrollment("e")+` and e.state = 'active' and `+noOpenTask+`
 		  and not exists (
 			select from dunlin.deliveries d
-			where d.account_id = e.account_id and d.customer_id = e.customer_id and d.campaign = e.campaign and d.episode = e.episode
-			  and d.state in ('planned', 'claimed'))`, key.argsWithoutStep("now", now))
+			where d.account_id = k.account_id and d.customer_id = k.customer_id and d.campaign = k.campaign and d.episode = k.episode
+			  and d.state in ('planned', 'claimed'))`, columns(keys, pgx.StrictNamedArgs{"now": now}))
 	if err != nil {
-		return fmt.Errorf("finish enrollment: %w", err)
+		return fmt.Errorf("finish enrollments: %w", err)
 	}
 	return nil
 }
+
+// repeatable are the actions that may be done again without harm: a second time
+// changes nothing, or the receiver can tell.
+var repeatable = []Action{Tag, Untag, Event, Attributes, Webhook}
 
 // Sweep settles claims whose lease has run out: the worker died between claim
 // and record. What may have reached somebody becomes unknown and is not tried
-// again (one-contact); a tag, which can be set twice without harm, is planned
-// again. It returns how many it found.
+// again (one-contact); what can be done twice without harm is planned again. It
+// returns how many it found.
 func (s *Store) Sweep(ctx context.Context, now time.Time) (int64, error) {
 	var swept []Key
 	err := pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, `
-			update dunlin.deliveries set
-			       state = case when action = 'tag' then 'planned' else 'unknown' end,
-			       reason = case when action = 'tag' then null else 'worker_lost' end,
-			       ended_at = case when action = 'tag' then null else $1::timestamptz end,
-			       token = case when action = 'tag' then null else token end,
+			with lapsed as (
+				select d.account_id, d.customer_id, d.campaign, d.episode, d.step, d.action = any(@repeatable::text[]) as again
+				from dunlin.deliveries d join dunlin.enrollments e using (account_id, customer_id, campaign, episode)
+				where d.state = 'claimed' and d.leased_until < clock_timestamp()
+				for update of e skip locked)
+			update dunlin.deliveries d set
+			       state = case when again then 'planned' else 'unknown' end,
+			       reason = case when again then null else @lost end,
+			       ended_at = case when again then null else @now::timestamptz end,
+			       token = case when again then null else token end,
+			       contacted_at = case when again then null else contacted_at end,
 			       leased_until = null, poked_until = null
-			where state = 'claimed' and leased_until < clock_timestamp()
-			returning account_id, customer_id, campaign, episode, step`, now)
+			from lapsed k
+			where `+sameDelivery("d")+` and d.state = 'claimed' and d.leased_until < clock_timestamp()
+			returning d.account_id, d.customer_id, d.campaign, d.episode, d.step`,
+			pgx.StrictNamedArgs{"now": now, "lost": WorkerLost, "repeatable": repeatable})
 		if err != nil {
 			return err
 		}
 		if swept, err = pgx.CollectRows(rows, pgx.RowToStructByPos[Key]); err != nil {
 			return err
 		}
-		slices.SortFunc(swept, func(a, b Key) int { // in the order in which a tick takes them
-			return cmp.Or(cmp.Compare(a.Campaign, b.Campaign), cmp.Compare(a.Account, b.Account), cmp.Compare(a.Customer, b.Customer), cmp.Compare(a.Episode, b.Episode))
-		})
-		for _, key := range swept {
-			if err := finish(ctx, tx, key, now); err != nil {
-				return err
-			}
-		}
-		return nil
+		return finish(ctx, tx, swept, now)
 	})
 	if err != nil {
 		return 0, fmt.Errorf("sweep deliveries: %w", err)
@@ -181,25 +180,47 @@ func (s *Store) Sweep(ctx context.Context, now time.Time) (int64, error) {
 // be on its way. Machine time.
 const pokeLease = 2 * time.Minute
 
+// A Due is a batch of deliveries for jobs.
+type Due struct {
+	Urgent   []Key // their time has come
+	Released []Key // they waited for something that ends for many at once: a night, a budget, a stop
+}
+
 // Poke takes up to limit deliveries that are due and that no job is on its way
-// for, and returns them for jobs to be inserted in the same transaction.
-func Poke(ctx context.Context, tx pgx.Tx, now time.Time, limit int) ([]Key, error) {
+// for, and returns them for jobs to be inserted in the same transaction. What
+// belongs to one customer stays together, so that it is decided together.
+func Poke(ctx context.Context, tx pgx.Tx, now time.Time, limit int) (Due, error) {
 	rows, err := tx.Query(ctx, `
 		with due as (
-			select account_id, customer_id, campaign, episode, step from dunlin.deliveries
+			select account_id, customer_id, campaign, episode, step, reason from dunlin.deliveries
 			where state = 'planned' and due_at <= @now and (poked_until is null or poked_until < clock_timestamp())
-			order by due_at limit @limit for update skip locked)
-		update dunlin.deliveries d set poked_until = clock_timestamp() + @lease::interval
-		from due where d.account_id = due.account_id and d.customer_id = due.customer_id and d.campaign = due.campaign
-		  and d.episode = due.episode and d.step = due.step
-		returning d.account_id, d.customer_id, d.campaign, d.episode, d.step`,
-		pgx.StrictNamedArgs{"now": now, "limit": limit, "lease": pokeLease})
+			order by due_at limit @limit for update skip locked),
+		poked as (
+			update dunlin.deliveries d set poked_until = clock_timestamp() + @lease::interval
+			from due where d.account_id = due.account_id and d.customer_id = due.customer_id and d.campaign = due.campaign
+			  and d.episode = due.episode and d.step = due.step)
+		select account_id, customer_id, campaign, episode, step, coalesce(reason, '') = any(@released::text[]) from due
+		order by account_id, customer_id`,
+		pgx.StrictNamedArgs{"now": now, "limit": limit, "lease": pokeLease, "released": releases})
 	if err != nil {
-		return nil, fmt.Errorf("find due deliveries: %w", err)
+		return Due{}, fmt.Errorf("find due deliveries: %w", err)
 	}
-	keys, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Key])
+	var out Due
+	var k Key
+	var released bool
+	_, err = pgx.ForEachRow(rows, []any{&k.Account, &k.Customer, &k.Campaign, &k.Episode, &k.Step, &released}, func() error {
+		if released {
+			out.Released = append(out.Released, k)
+		} else {
+			out.Urgent = append(out.Urgent, k)
+		}
+		return nil
+	})
 	if err != nil {
-		return nil, fmt.Errorf("find due deliveries: %w", err)
+		return Due{}, fmt.Errorf("find due deliveries: %w", err)
 	}
-	return keys, nil
+	return out, nil
 }
+
+// releases are the reasons whose end comes for many deliveries at once.
+var releases = []Reason{QuietNow, Stopped, Paused, SegmentWaits, DataOld, ZoneUnknown, TestOnly, BudgetSpent, TooClose}

@@ -25,13 +25,18 @@ type Config struct {
 	// DryRun, deliveries then end without the decisions that hang on a contact.
 	NoIntercom bool
 
-	// Contact locks the person's rows and returns what is stored of the contact
-	// a customer is; it makes no calls.
-	Contact func(ctx context.Context, tx pgx.Tx, ref customers.Ref) (Contact, error)
+	// Contacts returns what is stored of the contacts that customers are; it makes
+	// no calls. With lock it locks the persons' rows until tx ends, without
+	// waiting: customers whose person somebody else has locked are left out.
+	Contacts func(ctx context.Context, tx pgx.Tx, refs []customers.Ref, lock bool) (map[customers.Ref]Contact, error)
 
-	// Unapplied reports whether a stored Stripe event of the customer waits to
-	// be applied.
-	Unapplied func(ctx context.Context, tx pgx.Tx, account int, stripeID string) (bool, error)
+	// Unapplied returns which of an account's customers, by Stripe id, have a
+	// stored Stripe event that waits to be applied.
+	Unapplied func(ctx context.Context, tx pgx.Tx, account int, stripeIDs []string) (map[string]bool, error)
+
+	// AsOf returns for each account the instant up to which all that happened at
+	// Stripe is known.
+	AsOf func(ctx context.Context, tx pgx.Tx) (map[int]time.Time, error)
 }
 
 // A Store keeps definitions, enrollments, deliveries and tasks.
@@ -54,8 +59,8 @@ func NewStore(c Config) (*Store, error) {
 	if c.Pool == nil {
 		errs = append(errs, errors.New("campaigns: Pool is not set"))
 	}
-	if c.Contact == nil || c.Unapplied == nil {
-		errs = append(errs, errors.New("campaigns: Contact and Unapplied are needed to claim"))
+	if c.Contacts == nil || c.Unapplied == nil || c.AsOf == nil {
+		errs = append(errs, errors.New("campaigns: Contacts, Unapplied and AsOf are needed to claim"))
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

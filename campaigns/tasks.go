@@ -21,8 +21,8 @@ const relapse = 14 * 24 * time.Hour
 // again; or a new one. It gets an owner at once if somebody of the team has room
 // today. It runs in the claim's transaction; afterwards [keptTask] says what the
 // claim has to know of it.
-func (s *Store) openTask(ctx context.Context, tx pgx.Tx, x situated, c Claim, now time.Time) (int64, error) {
-	week := team(x.settings, x.Step.Team)
+func (s *Store) openTask(ctx context.Context, tx pgx.Tx, x *situated, c Claim, now time.Time) (int64, error) {
+	week := team(x.Settings, x.Step.Team)
 	owner, err := s.ownerFor(ctx, tx, week, x.Step.Team, c.Key, now)
 	if err != nil {
 		return 0, err

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/dunlin/dunlin/customers"
@@ -32,7 +33,7 @@ type world struct {
 	account int
 }
 
-const settingsUTC = "kind: workspace\nzone: UTC\ncurrency: usd\nquiet_hours: {from: \"21:00\", to: \"08:00\"}\nintercom: {sender: admin:7}\nteams: {billing: \"8202\"}\n"
+const settingsUTC = "kind: workspace\nzone: UTC\ncurrency: usd\nquiet_hours: {from: \"21:00\", to: \"08:00\"}\nintercom: {sender: admin:7}\nteams: {billing: \"8202\"}\ncontact_budget: none\n"
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
@@ -52,45 +53,119 @@ func newWorld(t testing.TB) *world {
 
 func (w *world) newStore(dryRun bool) *Store {
 	w.t.Helper()
-	s, err := NewStore(Config{Pool: w.pool, DryRun: dryRun, Contact: readContact, Unapplied: readUnapplied})
+	s, err := NewStore(Config{Pool: w.pool, DryRun: dryRun, Contacts: readContacts, Unapplied: readUnapplied, AsOf: readAsOf})
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	return s
 }
 
-// readContact locks the links of a person, in one order, and reads the one of
-// the customer.
-func readContact(ctx context.Context, tx pgx.Tx, ref customers.Ref) (Contact, error) {
-	var c Contact
-	rows, err := tx.Query(ctx, `
-		select customer_id, state, coalesce(contact_id, ''), coalesce(role, ''), coalesce(email, ''), coalesce(opted_out, ''),
-		       coalesce(timezone, ''), coalesce(country, ''), checked_at
-		from dunlin.links l
-		where (account_id = $1 and customer_id = $2)
-		   or contact_id = (select contact_id from dunlin.links where account_id = $1 and customer_id = $2)
-		order by account_id, customer_id for update`, ref.Account, ref.Customer)
-	if err != nil {
-		return c, err
-	}
-	defer rows.Close()
-	for rows.Next() {
+// readContacts reads the links of customers, and under lock locks those of each
+// person, or leaves the customer out.
+func readContacts(ctx context.Context, tx pgx.Tx, refs []customers.Ref, lock bool) (map[customers.Ref]Contact, error) {
+	out := map[customers.Ref]Contact{}
+	for _, ref := range refs {
+		const person = `
+			from dunlin.links l
+			where (account_id = $1 and customer_id = $2)
+			   or contact_id = (select contact_id from dunlin.links where account_id = $1 and customer_id = $2)`
+		var all int
+		if err := tx.QueryRow(ctx, `select count(*)`+person, ref.Account, ref.Customer).Scan(&all); err != nil {
+			return nil, err
+		}
+		sql := `
+			select customer_id, state, coalesce(contact_id, ''), coalesce(role, ''), coalesce(email, ''), coalesce(opted_out, ''),
+			       coalesce(timezone, ''), coalesce(country, ''), checked_at` + person + ` order by account_id, customer_id`
+		if lock {
+			sql += ` for update skip locked`
+		}
+		rows, err := tx.Query(ctx, sql, ref.Account, ref.Customer)
+		if err != nil {
+			return nil, err
+		}
 		var id int64
-		var x Contact
-		if err := rows.Scan(&id, &x.State, &x.ID, &x.Role, &x.Email, &x.OptOut, &x.Place.Zone, &x.Place.LocationCountry, &x.Checked); err != nil {
-			return c, err
+		var x, c Contact
+		read := 0
+		_, err = pgx.ForEachRow(rows, []any{&id, &x.State, &x.ID, &x.Role, &x.Email, &x.OptOut, &x.Place.Zone, &x.Place.LocationCountry, &x.Checked}, func() error {
+			read++
+			others := c.Others
+			if id == ref.Customer {
+				c = x
+				c.Others = others
+			} else {
+				c.Others = append(others, customers.Ref{Account: ref.Account, Customer: id})
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
 		}
-		if id == ref.Customer {
-			c = x
+		if read == all {
+			out[ref] = c
 		}
 	}
-	return c, rows.Err()
+	return out, nil
 }
 
-func readUnapplied(ctx context.Context, tx pgx.Tx, account int, stripeID string) (waits bool, err error) {
-	err = tx.QueryRow(ctx, `
-		select exists (select from dunlin.stripe_events where account_id = $1 and customer = $2 and state = 'stored')`, account, stripeID).Scan(&waits)
+func readUnapplied(ctx context.Context, tx pgx.Tx, account int, stripeIDs []string) (map[string]bool, error) {
+	rows, err := tx.Query(ctx, `
+		select distinct customer from dunlin.stripe_events where account_id = $1 and customer = any($2) and state = 'stored'`, account, stripeIDs)
+	if err != nil {
+		return nil, err
+	}
+	ids, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	waits := map[string]bool{}
+	for _, id := range ids {
+		waits[id] = true
+	}
 	return waits, err
+}
+
+func readAsOf(ctx context.Context, tx pgx.Tx) (map[int]time.Time, error) {
+	rows, err := tx.Query(ctx, `select account_id, coalesce(feed_until, 'infinity') from dunlin.accounts`)
+	if err != nil {
+		return nil, err
+	}
+	asOf := map[int]time.Time{}
+	var account int
+	var until pgtype.Timestamptz
+	_, err = pgx.ForEachRow(rows, []any{&account, &until}, func() error {
+		asOf[account] = until.Time
+		if until.InfinityModifier == pgtype.Infinity {
+			asOf[account] = noon.AddDate(10, 0, 0)
+		}
+		return nil
+	})
+	return asOf, err
+}
+
+// claimOne claims one delivery, as soon as nobody else is at it.
+func claimOne(ctx context.Context, s *Store, k Key, now time.Time) (Claim, bool, error) {
+	for {
+		claims, busy, err := s.Claim(ctx, []Key{k}, now)
+		switch {
+		case err != nil:
+			return Claim{}, false, err
+		case len(claims) == 1:
+			return claims[0], true, nil
+		case len(busy) == 0:
+			return Claim{}, false, nil
+		}
+	}
+}
+
+// consider decides a delivery and records nothing; ok is false when there is
+// nothing to decide.
+func (w *world) consider(k Key, at time.Time) (d Decision, ok bool) {
+	w.t.Helper()
+	w.tx(func(tx pgx.Tx) error {
+		list, _, err := w.store.situations(w.t.Context(), tx, []Key{k}, at, false)
+		if len(list) == 1 {
+			d, ok = w.store.decide(list[0]), true
+		}
+		return err
+	})
+	return d, ok
 }
 
 func (w *world) exec(sql string, args ...any) int64 {
@@ -330,7 +405,7 @@ func (w *world) wantDelivery(k Key, want string) {
 
 func (w *world) claim(k Key, at time.Time) (Claim, bool) {
 	w.t.Helper()
-	c, ok, err := w.store.Claim(w.t.Context(), k, at)
+	c, ok, err := claimOne(w.t.Context(), w.store, k, at)
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -40,7 +40,9 @@ func (p Place) Zones() []*time.Location {
 func zonesOf(country, region string) []*time.Location {
 	t := zoneTables()
 	country = strings.ToUpper(strings.TrimSpace(country))
-	if zones := t.regions[country+"|"+strings.ToLower(strings.TrimSpace(region))]; len(zones) > 0 {
+	region = strings.ToLower(strings.TrimSpace(region))
+	region = strings.TrimPrefix(region, strings.ToLower(country)+"-") // as ISO 3166-2 writes it: US-CA
+	if zones := t.regions[country+"|"+region]; len(zones) > 0 {
 		return zones
 	}
 	return t.countries[country]

@@ -83,6 +83,9 @@ func (p Picture) MarshalJSON() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
+// JSON is the value of one attribute by its canonical name, as MarshalJSON has it.
+func (p Picture) JSON(name string) ([]byte, error) { return marshal(p.Value(name)) }
+
 func marshal(v any) ([]byte, error) {
 	switch v := v.(type) {
 	case rule.Decimal:

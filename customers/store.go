@@ -37,21 +37,43 @@ func Find(ctx context.Context, q Querier, account int, stripeID string) (Ref, er
 
 // Load reads a customer's picture. It fails with [ErrNotFound].
 func Load(ctx context.Context, q Querier, ref Ref) (Picture, error) {
-	rows, err := q.Query(ctx, `
-		select `+columns+`
-		from dunlin.customers c
-		where c.account_id = $1 and c.customer_id = $2`, ref.Account, ref.Customer)
+	found, err := LoadAll(ctx, q, []Ref{ref})
 	if err != nil {
-		return Picture{}, fmt.Errorf("load customer %d: %w", ref.Customer, err)
+		return Picture{}, err
 	}
-	pictures, err := readPictures(rows, ref.Account)
-	if err == nil && len(pictures) == 0 {
-		err = ErrNotFound
+	p, ok := found[ref]
+	if !ok {
+		return Picture{}, fmt.Errorf("load customer %d: %w", ref.Customer, ErrNotFound)
 	}
-	if err != nil {
-		return Picture{}, fmt.Errorf("load customer %d: %w", ref.Customer, err)
+	return p, nil
+}
+
+// LoadAll reads the pictures of customers; who is not there is left out.
+func LoadAll(ctx context.Context, q Querier, refs []Ref) (map[Ref]Picture, error) {
+	byAccount := map[int][]int64{}
+	for _, r := range refs {
+		byAccount[r.Account] = append(byAccount[r.Account], r.Customer)
 	}
-	return pictures[0], nil
+	found := make(map[Ref]Picture, len(refs))
+	for account, ids := range byAccount {
+		rows, err := q.Query(ctx, `
+			select `+columns+` from unnest($2::bigint[]) as wanted (customer_id)
+			cross join lateral (
+				select * from dunlin.customers c
+				where c.account_id = $1 and c.customer_id = wanted.customer_id
+				offset 0) c`, account, ids)
+		if err != nil {
+			return nil, fmt.Errorf("load customers: %w", err)
+		}
+		pictures, err := readPictures(rows, account)
+		if err != nil {
+			return nil, fmt.Errorf("load customers: %w", err)
+		}
+		for _, p := range pictures {
+			found[p.Ref] = p
+		}
+	}
+	return found, nil
 }
 
 // SubscribersOf lists, by Stripe id, the customers with a subscription that

@@ -31,6 +31,25 @@ func (w Whole) Elements(collection string) []rule.Values {
 	return w.elements[i]
 }
 
+// At is the customer as it was at an instant, as far as that is kept: p, the
+// picture of then, with the elements that were made by then, as they are now.
+func (w Whole) At(p Picture, at time.Time) Whole {
+	then := Whole{Picture: p}
+	for _, list := range w.elements {
+		n := 0 // they are in the order in which they were made
+		for n < len(list) && !madeAfter(list[n], at) {
+			n++
+		}
+		then.elements = append(then.elements, list[:n:n])
+	}
+	return then
+}
+
+func madeAfter(e rule.Values, at time.Time) bool {
+	made, ok := e.Value("created_at").(time.Time)
+	return ok && made.After(at)
+}
+
 // MarshalJSON is the picture's object, then the collections under their names:
 // each a list of objects, oldest first, with the fields in catalog order.
 func (w Whole) MarshalJSON() ([]byte, error) {

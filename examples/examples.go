@@ -1,5 +1,5 @@
-// Package examples holds segments and campaigns ready to use; the demo runs
-// them, and people copy them.
+// Package examples holds segments and campaigns ready to use. The demo runs those
+// of this folder; people copy them, and those of more.
 package examples
 
 import "embed"

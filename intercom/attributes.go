@@ -57,14 +57,14 @@ func (j attributeJSON) attribute() Attribute {
 	return Attribute{ID: string(j.ID), Name: string(j.Name), Type: string(j.Type), Writable: j.Writable == nil || bool(*j.Writable)}
 }
 
-// createAttribute makes a text attribute of contacts. Intercom refuses a second
+// createAttribute makes an attribute of contacts. Intercom refuses a second
 // one of the same name, so the call is repeated when its outcome is in doubt.
-func (c *Client) createAttribute(ctx context.Context, name string) (Attribute, error) {
+func (c *Client) createAttribute(ctx context.Context, name, kind string) (Attribute, error) {
 	const op = "POST /data_attributes"
 	var out attributeJSON
 	err := c.do(ctx, call{
 		op: op, kind: idempotent, path: []string{"data_attributes"},
-		body: map[string]any{"name": name, "model": "contact", "data_type": "string", "description": "Written by Dunlin."},
+		body: map[string]any{"name": name, "model": "contact", "data_type": kind, "description": "Written by Dunlin."},
 		out:  &out, ok: func() bool { return out.ID != "" },
 	})
 	if err != nil {
@@ -74,9 +74,9 @@ func (c *Client) createAttribute(ctx context.Context, name string) (Attribute, e
 }
 
 // findOrCreateAttribute returns the attribute of that name among those listed,
-// else makes it. A refusal means that somebody else has just made it, or that
+// whatever its type, else makes it with the type it is to have. A refusal means that somebody else has just made it, or that
 // the name is taken in a way the list does not show; the list tells which.
-func (c *Client) findOrCreateAttribute(ctx context.Context, name string, listed []Attribute) (Attribute, error) {
+func (c *Client) findOrCreateAttribute(ctx context.Context, name, kind string, listed []Attribute) (Attribute, error) {
 	const op = "POST /data_attributes"
 	if strings.TrimSpace(name) == "" {
 		return Attribute{}, wrong(op, "the attribute has no name")
@@ -84,7 +84,7 @@ func (c *Client) findOrCreateAttribute(ctx context.Context, name string, listed 
 	if a, ok := named(listed, name); ok {
 		return a, nil
 	}
-	created, err := c.createAttribute(ctx, name)
+	created, err := c.createAttribute(ctx, name, kind)
 	var e *Error
 	if !errors.As(err, &e) || e.Status != http.StatusBadRequest {
 		return created, err

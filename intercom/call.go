@@ -45,45 +45,29 @@ type call struct {
 
 // do makes a call. Reads and idempotent writes wait for pacing and are tried
 // again on 408, 429, 5xx and broken connections, until ctx ends or four attempts
-// are over. The error is always an [*Error].
+// are over. What was once in doubt stays so: a second attempt that is refused
+// says nothing of the first. The error is always an [*Error].
 func (c *Client) do(ctx context.Context, l call) error {
 	payload, err := encode(l.body)
 	if err != nil {
 		return &Error{Op: l.op, Outcome: OutcomeRefused, Message: "the request cannot be written as JSON"}
 	}
-	if l.kind == once {
-		if until := c.pacer.Closed(); !until.IsZero() {
-			return &Error{Op: l.op, Outcome: OutcomeNotSent, RetryAt: until, Message: "Intercom's rate limit is used up"}
-		}
-		if e := c.attempt(ctx, l, payload); e != nil {
-			return e
-		}
-		return nil
-	}
-
 	doubt := false // an earlier attempt may have been carried out
 	for n := 1; ; n++ {
-		e := c.wait(ctx, l)
+		e := c.admit(ctx, l)
 		if e == nil {
 			if e = c.attempt(ctx, l, payload); e == nil {
 				return nil
 			}
 		}
 		doubt = doubt || e.Outcome == OutcomeUnknown
-		if n == maxAttempts || !e.worthRepeating() || ctx.Err() != nil || !c.pause(ctx, l, n, e) {
-			if doubt && l.kind == idempotent && (e.Outcome == OutcomeNotSent || e.Status == http.StatusTooManyRequests) {
+		if l.kind == once || n == maxAttempts || !e.worthRepeating() || hurried(ctx, e) || ctx.Err() != nil || !c.pause(ctx, l, n, e) {
+			if doubt && l.kind == idempotent {
 				e.Outcome = OutcomeUnknown
 			}
 			return e
 		}
 	}
-}
-
-func (c *Client) wait(ctx context.Context, l call) *Error {
-	if err := c.pacer.Wait(ctx); err != nil {
-		return &Error{Op: l.op, Outcome: OutcomeNotSent, Err: err}
-	}
-	return nil
 }
 
 // pause sleeps before the next attempt and reports whether there may be one.
@@ -136,13 +120,14 @@ func (c *Client) attempt(ctx context.Context, l call, payload []byte) *Error {
 	if err != nil {
 		return &Error{Op: l.op, Outcome: OutcomeRefused, Message: "the request cannot be built"}
 	}
+	start := time.Now()
 	resp, err := c.http.Do(req)
 	if err != nil {
 		return c.broken(l, &sent, err)
 	}
 	defer resp.Body.Close()
 
-	c.observe(ctx, l, resp)
+	c.observe(ctx, l, resp, start)
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
 		return c.answered(l, resp)
 	}
@@ -194,11 +179,11 @@ func (c *Client) request(ctx context.Context, l call, payload []byte) (*http.Req
 }
 
 // observe tells the pacer what the answer says about the limits.
-func (c *Client) observe(ctx context.Context, l call, resp *http.Response) {
-	c.pacer.Observe(resp.Header, resp.StatusCode)
+func (c *Client) observe(ctx context.Context, l call, resp *http.Response, sent time.Time) {
+	c.pacer.observe(ctx, resp.Header, resp.StatusCode, sent)
 	if resp.StatusCode == http.StatusTooManyRequests {
 		c.logger.LogAttrs(ctx, slog.LevelWarn, "intercom's rate limit is used up; calls pause",
-			slog.String("op", l.op), slog.Duration("pause", time.Until(c.pacer.Closed()).Round(time.Millisecond)))
+			slog.String("op", l.op), slog.Duration("pause", time.Until(c.pacer.shut()).Round(time.Millisecond)))
 	}
 }
 

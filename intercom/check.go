@@ -23,12 +23,14 @@ type Expected struct {
 	Sender string             // id of the teammate messages come from
 	Teams  map[string]string  // ids by our name for the team
 	Owners map[string][]int64 // ids of the teammates who get tasks, by our name for the team
+	Import bool               // contacts are to carry [ImportedAttributes]
 	Settings
 }
 
 // Check looks at everything Dunlin needs at Intercom and reports each, good and
 // bad. It changes nothing. When the token does not work, that is the only finding.
 func Check(ctx context.Context, client *Client, q Querier, want Expected) []Finding {
+	ctx = Urgently(ctx)
 	me, err := client.Me(ctx)
 	if err != nil {
 		return []Finding{failed("Intercom accepts the access token", err)}
@@ -43,6 +45,9 @@ func Check(ctx context.Context, client *Client, q Querier, want Expected) []Find
 	findings = append(findings, checkTickets(ctx, client, q)...)
 	if want.OptOutTag != "" {
 		findings = append(findings, checkTag(ctx, client, want.OptOutTag))
+	}
+	if want.Import {
+		findings = append(findings, checkImport(ctx, client)...)
 	}
 	return append(findings, checkAttributes(ctx, client, want.OptOutAttribute, want.TimezoneAttribute)...)
 }
@@ -209,6 +214,27 @@ func checkAttributes(ctx context.Context, client *Client, optOut, timezone strin
 				Fix:  "create it under Intercom's people data, or correct " + want.fix + " in the settings",
 			})
 		}
+	}
+	return findings
+}
+
+func checkImport(ctx context.Context, client *Client) []Finding {
+	listed, err := client.attributes(ctx)
+	if err != nil {
+		return []Finding{failed("contacts can carry what is imported", err)}
+	}
+	var findings []Finding
+	for _, want := range ImportedAttributes {
+		a, there := named(listed, want.Name)
+		if !there {
+			continue // the import makes it
+		}
+		if f := unfit(a, want); !f.OK {
+			findings = append(findings, f)
+		}
+	}
+	if len(findings) == 0 {
+		return []Finding{{OK: true, What: "contacts can carry what is imported"}}
 	}
 	return findings
 }

@@ -1,7 +1,6 @@
 package intercom
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -11,6 +10,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // Version is the version of Intercom's API that every request asks for. Without
@@ -44,9 +45,9 @@ type Config struct {
 	// imposes. Nil means silence; errors are returned, not logged.
 	Logger *slog.Logger
 
-	// Pacer holds calls back. Nil means one for this client alone; clients of
-	// the same workspace should share one.
-	Pacer *Pacer
+	// Pool is where processes that use the same token share Intercom's limits.
+	// Nil means that this client is the only one.
+	Pool *pgxpool.Pool
 
 	// ReadTimeout and WriteTimeout bound one attempt, from dialling to the last
 	// byte of the answer. Zero means 30 seconds and 60 seconds.
@@ -60,7 +61,7 @@ type Client struct {
 	http         *http.Client
 	now          func() time.Time
 	logger       *slog.Logger
-	pacer        *Pacer
+	pacer        *pacer
 	readTimeout  time.Duration
 	writeTimeout time.Duration
 	backoff      func(attempt int) time.Duration
@@ -87,7 +88,7 @@ func New(cfg Config) (*Client, error) {
 		http:         httpClient(cfg.HTTP),
 		now:          cfg.Now,
 		logger:       cfg.Logger,
-		pacer:        cfg.Pacer,
+		pacer:        newPacer(new(private)),
 		readTimeout:  cfg.ReadTimeout,
 		writeTimeout: cfg.WriteTimeout,
 		backoff:      backoff,
@@ -98,8 +99,8 @@ func New(cfg Config) (*Client, error) {
 	if c.logger == nil {
 		c.logger = slog.New(slog.DiscardHandler)
 	}
-	if c.pacer == nil {
-		c.pacer = new(Pacer)
+	if cfg.Pool != nil {
+		c.pacer = newPacer(shared{cfg.Pool, appOf(base, cfg.Token)})
 	}
 	if c.readTimeout == 0 {
 		c.readTimeout = 30 * time.Second
@@ -108,14 +109,6 @@ func New(cfg Config) (*Client, error) {
 		c.writeTimeout = 60 * time.Second
 	}
 	return c, nil
-}
-
-// Wait blocks until the workspace's limits allow one more call, and counts it.
-// Call it before claiming a message or ticket: [Client.CreateMessage] and
-// [Client.CreateTicket] do not wait themselves, so that a claim is never held
-// while pacing holds the call. All other calls wait on their own.
-func (c *Client) Wait(ctx context.Context) error {
-	return c.pacer.Wait(ctx)
 }
 
 func baseURL(s string) (*url.URL, error) {

@@ -8,12 +8,16 @@ import (
 	"strings"
 )
 
-// A Contact is a person as Intercom knows them: what linking, opt-out and quiet
-// hours need of it, and no more. Names and phone numbers are not read at all.
+// A Contact is a person as Intercom knows them: what linking, opt-out, quiet
+// hours and languages need of it, and no more. Names and phone numbers are not
+// read at all.
 type Contact struct {
 	ID           string // 24 hexadecimal digits
 	Role         string // user or lead
+	ExternalID   string // the company's own id of a user; a lead's means nothing
 	Email        string
+	Language     string         // chosen, else the browser's, as in "de" or "pt-BR"; often empty
+	Blocked      bool           // by a teammate; most answers do not say
 	Unsubscribed bool           // from e-mails; Intercom does not enforce it in-app, we do
 	Attributes   map[string]any // custom attributes by name, as JSON decodes them
 	TagIDs       []string       // the first ten
@@ -32,7 +36,12 @@ type Location struct {
 type contactJSON struct {
 	ID           text           `json:"id"`
 	Role         text           `json:"role"`
+	ExternalID   text           `json:"external_id"`
 	Email        text           `json:"email"`
+	Override     text           `json:"language_override"`
+	Browser      text           `json:"browser_language"`
+	Blocked      flag           `json:"blocked"`
+	Archived     flag           `json:"archived"`
 	Unsubscribed flag           `json:"unsubscribed_from_emails"`
 	Attributes   map[string]any `json:"custom_attributes"`
 	Location     struct {
@@ -53,7 +62,10 @@ func (j contactJSON) contact() Contact {
 	c := Contact{
 		ID:           string(j.ID),
 		Role:         string(j.Role),
+		ExternalID:   string(j.ExternalID),
 		Email:        string(j.Email),
+		Language:     language(string(j.Override), string(j.Browser)),
+		Blocked:      bool(j.Blocked),
 		Unsubscribed: bool(j.Unsubscribed),
 		Attributes:   j.Attributes,
 		Location: Location{
@@ -73,6 +85,19 @@ func (j contactJSON) contact() Contact {
 	return c
 }
 
+// language returns the first of a contact's languages that is one, as BCP 47
+// writes it: Intercom has been seen to use underscores.
+func language(choices ...string) string {
+	for _, l := range choices {
+		if l = strings.ReplaceAll(strings.TrimSpace(l), "_", "-"); languageTag.MatchString(l) {
+			return l
+		}
+	}
+	return ""
+}
+
+var languageTag = regexp.MustCompile(`^[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8}){0,3}$`)
+
 // maxHops is how many merges in a row are followed. Intercom resolves chains of
 // three itself.
 const maxHops = 3
@@ -88,6 +113,9 @@ func (c *Client) Contact(ctx context.Context, id string) (Contact, error) {
 	for hop := 0; ; hop++ {
 		var out contactJSON
 		err := c.do(ctx, call{op: op, path: []string{"contacts", id}, out: &out, ok: func() bool { return out.ID != "" }})
+		if err == nil && bool(out.Archived) { // a 404 as a rule
+			return Contact{}, &Error{Op: op, Status: http.StatusNotFound, Outcome: OutcomeRefused, Message: "the contact is archived"}
+		}
 		if err == nil {
 			return out.contact(), nil
 		}
@@ -108,114 +136,4 @@ func canonicalContact(link string) string {
 		return m[1]
 	}
 	return ""
-}
-
-const (
-	maxSearchValues = 50 // in one IN filter; Intercom documents no limit
-	searchPage      = 150
-	maxSearchPages  = 100 // stops a cursor that goes round in circles
-)
-
-// SearchContacts returns the contacts that have one of these e-mail addresses,
-// each once, in Intercom's order, newest first within a batch. It asks for each
-// address as given and in lower case, because Intercom does not say whether its
-// search respects case; results may include other spellings, and the caller
-// compares. Archived and merged contacts are never found, new ones only after a
-// few minutes.
-func (c *Client) SearchContacts(ctx context.Context, emails []string) ([]Contact, error) {
-	var (
-		values = spellings(emails)
-		found  []Contact
-		seen   = map[string]bool{}
-	)
-	for len(values) > 0 {
-		batch := values[:min(len(values), maxSearchValues)]
-		values = values[len(batch):]
-		contacts, err := c.searchBatch(ctx, batch)
-		if err != nil {
-			return nil, err
-		}
-		for _, contact := range contacts {
-			if !seen[contact.ID] {
-				seen[contact.ID] = true
-				found = append(found, contact)
-			}
-		}
-	}
-	return found, nil
-}
-
-func spellings(emails []string) []string {
-	var values []string
-	seen := map[string]bool{"": true}
-	for _, e := range emails {
-		e = strings.TrimSpace(e)
-		for _, v := range []string{e, strings.ToLower(e)} {
-			if !seen[v] {
-				seen[v] = true
-				values = append(values, v)
-			}
-		}
-	}
-	return values
-}
-
-type (
-	searchFilter struct {
-		Field    string `json:"field"`
-		Operator string `json:"operator"`
-		Value    any    `json:"value"`
-	}
-	searchGroup struct {
-		Operator string         `json:"operator"`
-		Value    []searchFilter `json:"value"`
-	}
-	searchPaging struct {
-		PerPage       int    `json:"per_page"`
-		StartingAfter string `json:"starting_after,omitempty"`
-	}
-	searchSort struct {
-		Field string `json:"field"`
-		Order string `json:"order"`
-	}
-	searchRequest struct {
-		Query      searchGroup  `json:"query"`
-		Sort       searchSort   `json:"sort"`
-		Pagination searchPaging `json:"pagination"`
-	}
-)
-
-func (c *Client) searchBatch(ctx context.Context, values []string) ([]Contact, error) {
-	var found []Contact
-	cursor := ""
-	for range maxSearchPages {
-		var out struct {
-			Data  []contactJSON `json:"data"`
-			Pages *struct {
-				Next *struct {
-					StartingAfter text `json:"starting_after"`
-				} `json:"next"`
-			} `json:"pages"`
-		}
-		err := c.do(ctx, call{
-			op: "POST /contacts/search", kind: read, path: []string{"contacts", "search"},
-			body: searchRequest{
-				Query:      searchGroup{"OR", []searchFilter{{"email", "IN", values}}},
-				Sort:       searchSort{"created_at", "descending"},
-				Pagination: searchPaging{searchPage, cursor},
-			},
-			out: &out,
-		})
-		if err != nil {
-			return nil, err
-		}
-		for _, j := range out.Data {
-			found = append(found, j.contact())
-		}
-		if out.Pages == nil || out.Pages.Next == nil || out.Pages.Next.StartingAfter == "" {
-			return found, nil
-		}
-		cursor = string(out.Pages.Next.StartingAfter)
-	}
-	return nil, &Error{Op: "POST /contacts/search", Message: "the pages of the answer do not end"}
 }

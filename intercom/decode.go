@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -22,7 +23,7 @@ func (t *text) UnmarshalJSON(raw []byte) error {
 		if err := json.Unmarshal(raw, &s); err != nil {
 			return err
 		}
-		*t = text(s)
+		*t = text(strings.ReplaceAll(s, "\x00", "")) // Postgres has no such character
 	case raw[0] == '{' || raw[0] == '[':
 		return fmt.Errorf("a text or a number was expected")
 	default:

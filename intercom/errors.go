@@ -34,6 +34,7 @@ type Error struct {
 	Err       error     // the cause, when there was no answer
 
 	canonical string // of a 410: the contact that took this one's place
+	unpaced   bool   // pacing did not let it leave
 }
 
 func (e *Error) Error() string {
@@ -78,7 +79,7 @@ func (e *Error) Fix() string {
 		return "give the app the permission for " + e.Op + " on its Authentication page in Intercom's Developer Hub"
 	case e.Code == "intercom_version_invalid":
 		return "Intercom no longer offers version " + Version + " of its API; a newer Dunlin is needed"
-	case e.Outcome == OutcomeNotSent && e.RetryAt.IsZero():
+	case e.Outcome == OutcomeNotSent && e.RetryAt.IsZero() && !e.unpaced:
 		return "check that this machine can reach INTERCOM_API_BASE"
 	}
 	return ""
@@ -152,7 +153,7 @@ func (c *Client) answered(l call, resp *http.Response) *Error {
 	}
 	switch resp.StatusCode {
 	case http.StatusTooManyRequests:
-		e.RetryAt = c.pacer.Closed()
+		e.RetryAt = c.pacer.shut()
 	case http.StatusServiceUnavailable:
 		if d, ok := retryAfter(resp.Header); ok {
 			e.RetryAt = time.Now().Add(d)

@@ -16,6 +16,10 @@ type fake struct {
 	mu       sync.Mutex
 	contacts map[string]map[string]any // by id
 	merged   map[string]string         // old id to new
+	unseen   map[string]bool           // ids that search does not show yet
+	archived map[string]bool           // ids of contacts that only stand in the way
+	sick     map[string]bool           // ids of contacts that cannot be read
+	blocked  bool                      // whoever is created was blocked before
 	tags     []Tag
 	more     map[string][]string // ids of a contact's further tags
 	types    []map[string]any
@@ -30,7 +34,7 @@ type fake struct {
 
 func newFake() *fake {
 	return &fake{
-		contacts: map[string]map[string]any{}, merged: map[string]string{}, more: map[string][]string{},
+		contacts: map[string]map[string]any{}, merged: map[string]string{}, unseen: map[string]bool{}, archived: map[string]bool{}, sick: map[string]bool{}, more: map[string][]string{},
 		admins: `{"id":"991267716","has_inbox_seat":true},{"id":"5","has_inbox_seat":false}`, region: "EU", next: 70,
 	}
 }
@@ -105,6 +109,8 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f.createTicketThing(w, r, part)
 	case r.URL.Path == "/contacts/search":
 		f.search(w, r)
+	case r.Method+" "+r.URL.Path == "POST /contacts":
+		f.createContact(w, r)
 	case route == "GET contacts" && len(part) == 3:
 		reply(w, map[string]any{"data": f.tagList(func(t Tag) bool { return slices.Contains(f.more[part[1]], t.ID) })})
 	case route == "GET contacts":
@@ -140,8 +146,12 @@ func (f *fake) show(w http.ResponseWriter, id string) {
 		answer(w, 410, envelope("contact_merged", "This contact has been merged."))
 		return
 	}
+	if f.sick[id] {
+		answer(w, 500, "<html>")
+		return
+	}
 	c, ok := f.contacts[id]
-	if !ok {
+	if !ok || f.archived[id] {
 		answer(w, 404, envelope("not_found", "User Not Found"))
 		return
 	}
@@ -151,14 +161,42 @@ func (f *fake) show(w http.ResponseWriter, id string) {
 func (f *fake) search(w http.ResponseWriter, r *http.Request) {
 	var q searchRequest
 	_ = json.NewDecoder(r.Body).Decode(&q)
-	values, _ := q.Query.Value[0].Value.([]any)
 	var found []any
 	for id, c := range f.contacts {
-		if _, gone := f.merged[id]; !gone && slices.Contains(values, c["email"]) {
+		_, gone := f.merged[id]
+		if !gone && !f.unseen[id] && !f.archived[id] && slices.ContainsFunc(q.Query.Value, func(by searchFilter) bool {
+			values, _ := by.Value.([]any)
+			return slices.Contains(values, c[by.Field])
+		}) {
 			found = append(found, c)
 		}
 	}
 	reply(w, map[string]any{"type": "list", "data": found, "total_count": len(found), "pages": map[string]any{"type": "pages"}})
+}
+
+// createContact refuses a second user of one external id. What it makes is not
+// shown by searches.
+func (f *fake) createContact(w http.ResponseWriter, r *http.Request) {
+	c := map[string]any{"type": "contact", "custom_attributes": map[string]any{}, "tags": map[string]any{"type": "list", "data": []any{}, "total_count": 0}}
+	_ = json.NewDecoder(r.Body).Decode(&c)
+	if f.blocked {
+		answer(w, 400, envelope("not_restorable", "User was blocked"))
+		return
+	}
+	for id, other := range f.contacts {
+		if other["external_id"] == c["external_id"] {
+			answer(w, 409, envelope("conflict", "A contact matching those details already exists with id="+id))
+			return
+		}
+	}
+	id := "made" + f.id()
+	c["id"] = id
+	f.contacts[id], f.unseen[id] = c, true
+	if f.lose {
+		answer(w, 500, "<html>")
+		return
+	}
+	reply(w, c)
 }
 
 // createTicketThing creates a ticket type, or an attribute of one.

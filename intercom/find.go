@@ -42,9 +42,10 @@ func carries(body, reference string) bool {
 }
 
 // FindMessage looks for a traceable message by its reference, among the
-// conversations of the contact that began at since or later, and returns the
-// message's id, as [Client.CreateMessage] does. Bodies are compared here:
-// Intercom's own search of them knows single words as its index cuts them.
+// conversations that began at since or later, and returns the message's id, as
+// [Client.CreateMessage] does. It reads those of the contact and compares their
+// bodies here, because Intercom's search knows words only as its index cuts them;
+// and those with the word, should the contact have been merged meanwhile.
 func (c *Client) FindMessage(ctx context.Context, contactID, reference string, since time.Time) (string, error) {
 	const op = "POST /conversations/search"
 	switch {
@@ -53,9 +54,9 @@ func (c *Client) FindMessage(ctx context.Context, contactID, reference string, s
 	case contactID == "":
 		return "", wrong(op, "the contact has no id")
 	}
-	query := searchGroup{"AND", []searchFilter{
-		{"contact_ids", "=", contactID},
-		{"created_at", ">", since.Add(-skew).Unix()},
+	query := group{"AND", []any{
+		group{"AND", []any{searchFilter{"created_at", ">", since.Add(-skew).Unix()}}},
+		group{"OR", []any{searchFilter{"contact_ids", "=", contactID}, searchFilter{"source.body", "=", reference}}},
 	}}
 	id := ""
 	err := c.pages(op, func(cursor string) (string, error) {
@@ -92,7 +93,7 @@ func (c *Client) FindTicket(ctx context.Context, attributeID, reference string) 
 	case attributeID == "":
 		return "", wrong(op, "there is no attribute for the reference; run dunlin intercom setup")
 	}
-	query := searchGroup{"AND", []searchFilter{{"ticket_attribute." + attributeID, "=", reference}}}
+	query := group{"AND", []any{searchFilter{"ticket_attribute." + attributeID, "=", reference}}}
 	id := ""
 	err := c.pages(op, func(cursor string) (string, error) {
 		var out struct {
@@ -180,10 +181,16 @@ func (p nextPage) after(wanted bool) string {
 	return string(p.Next.StartingAfter)
 }
 
+// A group joins filters, or groups of filters, but not both.
+type group struct {
+	Operator string `json:"operator"` // AND or OR
+	Value    []any  `json:"value"`
+}
+
 // lookup is a search in Intercom's order.
-func lookup(query searchGroup, cursor string) any {
+func lookup(query group, cursor string) any {
 	return struct {
-		Query      searchGroup  `json:"query"`
+		Query      group        `json:"query"`
 		Pagination searchPaging `json:"pagination"`
 	}{query, searchPaging{searchPage, cursor}}
 }

@@ -120,6 +120,24 @@ func TestFind_untraceable(t *testing.T) {
 	}
 }
 
+// A contact that was merged after the message left takes its trace along.
+func TestFind_merged(t *testing.T) {
+	t.Parallel()
+	b := newInbox(t)
+	survivor := strings.Repeat("d", 24)
+	b.Intercom.AddContact(sandbox.Contact{ID: survivor, Role: "user"})
+	id, err := b.CreateMessage(t.Context(), Message{From: sandboxSender, To: ana, Role: "user", Body: "<p>Hi</p>", Traceable: true, Reference: "k7"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Merge(ana, survivor)
+	for _, contact := range []string{ana, survivor} {
+		if got, err := b.FindMessage(t.Context(), contact, "k7", b.now); err != nil || got != id {
+			t.Errorf("under %s\n got %q, %v\nwant %q", contact, got, err, id)
+		}
+	}
+}
+
 // All pages are read before something is called not found, and pages that do not
 // end are no such answer.
 func TestFind_pages(t *testing.T) {

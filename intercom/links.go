@@ -2,8 +2,8 @@ package intercom
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -17,39 +17,59 @@ type State string
 
 const (
 	Linked    State = "linked"    // to exactly one contact
-	None      State = "none"      // no contact has the customer's e-mail address
-	Ambiguous State = "ambiguous" // several do
+	None      State = "none"      // no contact is the customer
+	Ambiguous State = "ambiguous" // several could be
 )
 
-// A Link is which contact a customer is, and what we need to know of that
-// contact before we write to it. Everything but the state and CheckedAt is empty
-// unless the state is Linked.
-type Link struct {
-	Account   int
-	Customer  int64
-	State     State
-	ContactID string
-	Role      string    // user or lead
-	Email     string    // the customer's address when it was checked; set in every state
-	Timezone  string    // an IANA name, from the contact's attribute
-	Country   string    // alpha-2, from Intercom's location
-	Region    string    // a name, from Intercom's location
-	OptedOut  string    // why it must not be contacted; empty: it may be
-	CheckedAt time.Time // business time; zero: never
+// A Ref is one customer.
+type Ref struct {
+	Account  int
+	Customer int64
 }
+
+// A Link is which contact a customer is, and what we need to know of that
+// contact before we write to it. Everything but the state, what was looked for
+// and CheckedAt is empty unless the state is Linked.
+type Link struct {
+	Account    int
+	Customer   int64
+	State      State
+	ContactID  string
+	Role       string    // user or lead
+	Email      string    // the customer's address when it was checked; set in every state
+	ExternalID string    // the customer's id at the company when it was checked; set in every state
+	Timezone   string    // an IANA name, from the contact's attribute
+	Country    string    // alpha-2, from Intercom's location
+	Region     string    // a name, from Intercom's location
+	Language   string    // as in "de" or "pt-BR"
+	OptedOut   string    // why it must not be contacted; empty: it may be. Of None: why no contact can be made
+	CheckedAt  time.Time // business time; zero: never
+}
+
+// Ref is the link's customer.
+func (l Link) Ref() Ref { return Ref{l.Account, l.Customer} }
 
 // A Customer is whom to link.
 type Customer struct {
-	Account int
-	ID      int64
-	Email   string // as the billing data has it; empty: there is nobody to find
+	Account    int
+	ID         int64
+	Email      string // as the billing data has it; empty: nobody is found by it
+	ExternalID string // the company's own id, by which its users are known at Intercom; empty: not known
+	StripeID   string // cus_…; empty: no contact is made for it
+	Name       string // of the contact that is made
 }
+
+// Ref is the customer without what it is looked for by.
+func (c Customer) Ref() Ref { return Ref{c.Account, c.ID} }
 
 // Settings are the workspace's, as far as links go. An empty one is off.
 type Settings struct {
 	OptOutTag         string // name of the tag of contacts that want no messages, in any case
 	OptOutAttribute   string // name of a custom attribute that says the same when set
 	TimezoneAttribute string // name of a custom attribute that holds an IANA zone
+
+	Create      bool // make the contact of a customer who has none
+	ExternalIDs bool // customers carry ExternalID; without one, no contact is made
 }
 
 // A Querier is what a pool, a connection and a transaction have in common.
@@ -72,199 +92,142 @@ type Links struct {
 // NewLinks returns the links that client can resolve.
 func NewLinks(client *Client) *Links { return &Links{client: client} }
 
-// Resolve returns a customer's link: the stored one when it was checked less
-// than maxAge ago (business time) for the same e-mail address, else a fresh one,
-// which it stores. A linked user is read again by its id, following merges, and
-// looked for anew when it is gone or has another address now; everybody else is
-// looked for by address.
-//
-// It talks to Intercom, so q must not be a transaction. When that fails the
-// error is an [*Error] and the stored link stays as it is.
+// Resolve is [Links.ResolveAll] of one customer.
 func (l *Links) Resolve(ctx context.Context, q Querier, c Customer, s Settings, maxAge time.Duration) (Link, error) {
-	now := l.client.now()
-	c.Email = strings.TrimSpace(c.Email)
-	stored, err := readLink(ctx, q, c.Account, c.ID)
+	links, err := l.ResolveAll(ctx, q, []Customer{c}, s, maxAge)
 	if err != nil {
 		return Link{}, err
 	}
-	if stored.fresh(c.Email, now, maxAge) {
-		return stored, nil
-	}
-
-	link := Link{Account: c.Account, Customer: c.ID, State: None, Email: c.Email, CheckedAt: now}
-	contact, state, err := l.find(ctx, stored, c.Email)
-	if err != nil {
-		return Link{}, fmt.Errorf("link customer %d of account %d: %w", c.ID, c.Account, err)
-	}
-	link.State = state
-	if state == Linked {
-		reason, err := l.optedOut(ctx, contact, s, now, maxAge)
-		if err != nil {
-			return Link{}, fmt.Errorf("link customer %d of account %d: %w", c.ID, c.Account, err)
-		}
-		link.ContactID, link.Role, link.OptedOut = contact.ID, contact.Role, reason
-		link.Timezone = zone(contact, s.TimezoneAttribute)
-		link.Country, link.Region = alpha2(contact.Location), contact.Location.Region
-	}
-	if err := store(ctx, q, link); err != nil {
-		return Link{}, err
-	}
-	return link, nil
+	return links[c.Ref()], nil
 }
 
-func (l Link) fresh(email string, now time.Time, maxAge time.Duration) bool {
-	same := l.Email == email || sameEmail(l.Email, email)
+// ResolveAll returns the links of customers: the stored one when it was checked
+// less than maxAge ago (business time) for the same e-mail address and the same
+// external id, else a fresh one, which it stores. Fifty customers take one
+// request as a rule, and one write.
+//
+//   - A linked user is read again by its id, following merges, and looked for
+//     anew when it is gone or does not fit any more. Everybody else is looked for:
+//     by external id first, then by address, whatever its case.
+//   - Search shows what is new after minutes only. A contact that was linked and
+//     that a search does not show is therefore read by its id before it counts
+//     as gone.
+//   - Archived contacts do not count. Several that fit are ambiguous.
+//   - Where the settings say so, a customer without any gets a contact made.
+//
+// It talks to Intercom, so q must not be a transaction. When that fails for some
+// customers, their stored links stay as they are and they are missing from the
+// result; the error, which has an [*Error] in its chain, tells the first.
+func (l *Links) ResolveAll(ctx context.Context, q Querier, list []Customer, s Settings, maxAge time.Duration) (map[Ref]Link, error) {
+	now := l.client.now()
+	known, err := readLinks(ctx, q, refs(list))
+	if err != nil {
+		return nil, err
+	}
+	links := make(map[Ref]Link, len(list))
+	var stale []*question
+	for _, c := range list {
+		if _, again := links[c.Ref()]; again {
+			continue
+		}
+		c.Email, c.ExternalID = strings.TrimSpace(c.Email), strings.TrimSpace(c.ExternalID)
+		link := known[c.Ref()]
+		if !link.fresh(c, now, maxAge) {
+			stale = append(stale, &question{Customer: c, known: link})
+		}
+		links[c.Ref()] = link
+	}
+
+	var failed failures
+	for batch := range slices.Chunk(stale, maxSearchValues) {
+		if err := l.answer(ctx, q, batch, s, now, maxAge); err != nil {
+			return nil, err
+		}
+		for _, a := range batch {
+			if links[a.Ref()] = a.link; a.err != nil {
+				delete(links, a.Ref())
+				failed.add(a.Ref(), a.err)
+			}
+		}
+	}
+	return links, failed.err()
+}
+
+func refs(list []Customer) []Ref {
+	out := make([]Ref, len(list))
+	for i, c := range list {
+		out[i] = c.Ref()
+	}
+	return out
+}
+
+func (l Link) fresh(c Customer, now time.Time, maxAge time.Duration) bool {
+	same := (l.Email == c.Email || sameEmail(l.Email, c.Email)) && l.ExternalID == c.ExternalID
 	return !l.CheckedAt.IsZero() && same && now.Sub(l.CheckedAt) < maxAge
 }
 
-// find asks Intercom who the customer is. Leads are always looked for again,
-// because a user with the same address may have appeared, and wins.
-func (l *Links) find(ctx context.Context, stored Link, email string) (Contact, State, error) {
-	if email == "" {
-		return Contact{}, None, nil
+// answer finds out about some customers and stores what it found.
+func (l *Links) answer(ctx context.Context, q Querier, asked []*question, s Settings, now time.Time, maxAge time.Duration) error {
+	if err := l.find(ctx, asked, s); err != nil {
+		for _, a := range asked {
+			a.err = err
+		}
+		return nil
 	}
-	if stored.State == Linked && stored.Role == "user" {
-		contact, err := l.client.Contact(ctx, stored.ContactID)
-		switch {
-		case err == nil && contact.Role == "user" && sameEmail(contact.Email, email):
-			return contact, Linked, nil
-		case err != nil && !Gone(err):
-			return Contact{}, "", err
+	var answered []Link
+	for _, a := range asked {
+		if a.err == nil && a.state == None && s.Create {
+			a.err = l.create(ctx, q, a, s)
+		}
+		if a.err == nil {
+			a.err = l.describe(ctx, a, s, now, maxAge)
+		}
+		if a.err == nil {
+			answered = append(answered, a.link)
 		}
 	}
-	contacts, err := l.client.SearchContacts(ctx, []string{email})
+	if err := store(ctx, q, answered...); err != nil {
+		return err
+	}
+	return releaseCreations(ctx, q, asked)
+}
+
+// describe makes the link of an answer.
+func (l *Links) describe(ctx context.Context, a *question, s Settings, now time.Time, maxAge time.Duration) error {
+	a.link = Link{
+		Account: a.Account, Customer: a.ID, State: a.state, Email: a.Email, ExternalID: a.ExternalID,
+		OptedOut: a.refused, CheckedAt: now,
+	}
+	if a.state != Linked {
+		return nil
+	}
+	reason, err := l.optedOut(ctx, a.contact, s, now, maxAge)
 	if err != nil {
-		return Contact{}, "", err
+		return err
 	}
-	contact, state := match(contacts, email)
-	return contact, state, nil
-}
-
-// optedOut reads the rest of the contact's tags only when there is an opt-out
-// tag to look for.
-func (l *Links) optedOut(ctx context.Context, c Contact, s Settings, now time.Time, maxAge time.Duration) (string, error) {
-	tag, err := l.optOutTag(ctx, s.OptOutTag, now, maxAge)
-	if err != nil {
-		return "", err
-	}
-	tags := c.TagIDs
-	if tag != "" && c.MoreTags {
-		all, err := l.client.ContactTags(ctx, c.ID)
-		if err != nil {
-			return "", err
-		}
-		for _, t := range all {
-			tags = append(tags, t.ID)
-		}
-	}
-	return optedOut(c, tags, tag, s), nil
-}
-
-// optOutTag returns the id of the opt-out tag, and the empty text when the
-// workspace has no tag of that name: then nobody can carry it. What it knows is
-// no older than the links it is used for.
-func (l *Links) optOutTag(ctx context.Context, name string, now time.Time, maxAge time.Duration) (string, error) {
-	if name == "" {
-		return "", nil
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.tagsAt.IsZero() || now.Sub(l.tagsAt) >= maxAge {
-		tags, err := l.client.Tags(ctx)
-		if err != nil {
-			return "", err
-		}
-		l.tags, l.tagsAt = make(map[string]string, len(tags)), now
-		for _, t := range tags {
-			l.tags[strings.ToLower(t.Name)] = t.ID
-		}
-	}
-	return l.tags[strings.ToLower(name)], nil
-}
-
-const linkColumns = `account_id, customer_id, state, coalesce(contact_id, ''), coalesce(role, ''), coalesce(email, ''),
-	coalesce(timezone, ''), coalesce(country, ''), coalesce(region, ''), coalesce(opted_out, ''), checked_at`
-
-func scanLink(row pgx.CollectableRow) (Link, error) {
-	var l Link
-	err := row.Scan(&l.Account, &l.Customer, &l.State, &l.ContactID, &l.Role, &l.Email,
-		&l.Timezone, &l.Country, &l.Region, &l.OptedOut, &l.CheckedAt)
-	return l, err
-}
-
-// Stored returns a customer's link as it was last checked, without asking
-// Intercom. A customer that was never looked for has the state None and a zero
-// CheckedAt.
-func (l *Links) Stored(ctx context.Context, q Querier, account int, customer int64) (Link, error) {
-	return readLink(ctx, q, account, customer)
-}
-
-func readLink(ctx context.Context, q Querier, account int, customer int64) (Link, error) {
-	rows, err := q.Query(ctx, `select `+linkColumns+` from dunlin.links where account_id = $1 and customer_id = $2`, account, customer)
-	if err == nil {
-		var link Link
-		if link, err = pgx.CollectExactlyOneRow(rows, scanLink); err == nil {
-			return link, nil
-		}
-	}
-	if errors.Is(err, pgx.ErrNoRows) {
-		return Link{Account: account, Customer: customer, State: None}, nil
-	}
-	return Link{}, fmt.Errorf("read the link of customer %d of account %d: %w", customer, account, err)
-}
-
-// store writes a link unless a newer one is there.
-func store(ctx context.Context, q Querier, l Link) error {
-	_, err := q.Exec(ctx, `
-		insert into dunlin.links as l
-			(account_id, customer_id, state, contact_id, role, email, timezone, country, region, opted_out, checked_at)
-		values (@account, @customer, @state, nullif(@contact, ''), nullif(@role, ''), nullif(@email, ''),
-			nullif(@timezone, ''), nullif(@country, ''), nullif(@region, ''), nullif(@opted_out, ''), @checked_at)
-		on conflict (account_id, customer_id) do update set
-			state = excluded.state, contact_id = excluded.contact_id, role = excluded.role, email = excluded.email,
-			timezone = excluded.timezone, country = excluded.country, region = excluded.region,
-			opted_out = excluded.opted_out, checked_at = excluded.checked_at
-		where l.checked_at <= excluded.checked_at`,
-		pgx.StrictNamedArgs{
-			"account": l.Account, "customer": l.Customer, "state": string(l.State), "contact": l.ContactID, "role": l.Role,
-			"email": l.Email, "timezone": l.Timezone, "country": l.Country, "region": l.Region,
-			"opted_out": l.OptedOut, "checked_at": l.CheckedAt,
-		})
-	if err != nil {
-		return fmt.Errorf("store the link of customer %d of account %d: %w", l.Customer, l.Account, err)
-	}
+	a.link.ContactID, a.link.Role, a.link.OptedOut = a.contact.ID, a.contact.Role, reason
+	a.link.Timezone, a.link.Language = zone(a.contact, s.TimezoneAttribute), a.contact.Language
+	a.link.Country, a.link.Region = alpha2(a.contact.Location), a.contact.Location.Region
 	return nil
 }
 
-// Lock locks the person a customer is, until tx ends, and returns the customer's
-// link. It locks the links of every customer that is the same contact, in one
-// order, so that whoever decides for one of them waits for whoever decides for
-// another. A customer without a link has nothing to lock; its link has the state
-// None and a zero CheckedAt.
-func (l *Links) Lock(ctx context.Context, tx Querier, account int, customer int64) (Link, error) {
-	for {
-		seen, err := readLink(ctx, tx, account, customer)
-		if err != nil || seen.CheckedAt.IsZero() {
-			return seen, err
-		}
-		rows, err := tx.Query(ctx, `
-			select `+linkColumns+` from dunlin.links
-			where (account_id = $1 and customer_id = $2) or contact_id = nullif($3, '')
-			order by account_id, customer_id
-			for update`, account, customer, seen.ContactID)
-		if err != nil {
-			return Link{}, fmt.Errorf("lock the links of customer %d of account %d: %w", customer, account, err)
-		}
-		locked, err := pgx.CollectRows(rows, scanLink)
-		if err != nil {
-			return Link{}, fmt.Errorf("lock the links of customer %d of account %d: %w", customer, account, err)
-		}
-		for _, link := range locked {
-			if link.Account == account && link.Customer == customer && link.ContactID == seen.ContactID {
-				return link, nil
-			}
-		}
-		// It was linked to another contact in between: lock that one's rows. Its
-		// own row, locked by now, cannot change again.
+// failures are the customers that could not be asked about.
+type failures struct {
+	first error
+	more  int
+}
+
+func (f *failures) add(r Ref, err error) {
+	if f.first != nil {
+		f.more++
+		return
 	}
+	f.first = fmt.Errorf("link customer %d of account %d: %w", r.Customer, r.Account, err)
+}
+
+func (f *failures) err() error {
+	if f.more == 0 {
+		return f.first
+	}
+	return fmt.Errorf("%w (and %d more)", f.first, f.more)
 }

@@ -221,7 +221,7 @@ func TestResolve_FailureChangesNothing(t *testing.T) {
 	w.now = w.now.Add(2 * time.Hour)
 	w.do(func() { w.unwell = true })
 
-	_, err := w.links.Resolve(t.Context(), w.pool, Customer{1, 2, "ana@x.io"}, settings, time.Hour)
+	_, err := w.links.Resolve(t.Context(), w.pool, Customer{Account: 1, ID: 2, Email: "ana@x.io"}, settings, time.Hour)
 	var e *Error
 	if !errors.As(err, &e) || e.Status != 403 {
 		t.Errorf("error is %v", err)
@@ -245,7 +245,7 @@ func TestStore_NewestWins(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	got, err := readLink(t.Context(), pool, 1, 2)
+	got, err := new(Links).Stored(t.Context(), pool, 1, 2)
 	if err != nil || got.State != Linked {
 		t.Errorf("got %+v, %v", got, err)
 	}

@@ -6,31 +6,71 @@ import (
 	"time"
 )
 
-// match picks the contact that an e-mail address stands for among those a search
-// found. Intercom lets several contacts share an address. One user wins over
-// any leads; several users, or several leads and no user, are ambiguous, and
-// then nobody is contacted rather than the wrong person.
-func match(contacts []Contact, email string) (Contact, State) {
-	var users, leads []Contact
-	for _, c := range contacts {
-		switch {
-		case !sameEmail(c.Email, email):
-		case c.Role == "user":
-			users = append(users, c)
-		case c.Role == "lead":
-			leads = append(leads, c)
+// match picks the contact that a customer is among those a search found.
+//
+// The company's own id decides where there is one; it is unique among users.
+// Else the e-mail address does, which Intercom lets several contacts share: one
+// user wins over any leads; several users, or several leads and no user, are
+// ambiguous, and then nobody is contacted rather than the wrong person.
+func match(contacts []Contact, c Customer, s Settings) (Contact, State) {
+	for _, id := range c.externals(s) {
+		if contact, state := only(contacts, func(x Contact) bool { return x.Role == "user" && x.ExternalID == id }); state != None {
+			return contact, state
 		}
 	}
-	for _, candidates := range [][]Contact{users, leads} {
-		switch len(candidates) {
-		case 0:
-			continue
-		case 1:
-			return candidates[0], Linked
+	for _, role := range []string{"user", "lead"} {
+		if contact, state := only(contacts, func(x Contact) bool { return x.Role == role && fits(x, c) }); state != None {
+			return contact, state
 		}
-		return Contact{}, Ambiguous
 	}
 	return Contact{}, None
+}
+
+// only returns the one contact for which is holds.
+func only(contacts []Contact, is func(Contact) bool) (found Contact, state State) {
+	state = None
+	for _, c := range contacts {
+		switch {
+		case !is(c):
+		case state == Linked:
+			return Contact{}, Ambiguous
+		default:
+			found, state = c, Linked
+		}
+	}
+	return found, state
+}
+
+// externals are the ids by which a user is the customer, the surest first: the
+// company's own, and the one that [Links] gives to the contacts it makes.
+func (c Customer) externals(s Settings) []string {
+	var ids []string
+	if c.ExternalID != "" {
+		ids = append(ids, c.ExternalID)
+	}
+	if s.Create && !s.ExternalIDs && c.StripeID != "" {
+		ids = append(ids, c.StripeID)
+	}
+	return ids
+}
+
+// fits reports whether a contact is the customer by its address. A user with
+// another of the company's ids is somebody else, who shares the address.
+func fits(x Contact, c Customer) bool {
+	another := x.Role == "user" && c.ExternalID != "" && x.ExternalID != "" && x.ExternalID != c.ExternalID
+	return sameEmail(x.Email, c.Email) && !another
+}
+
+// settled reports that a contact need not be looked for again: by the surest
+// sign there can be, it is the customer.
+func settled(x Contact, c Customer, s Settings) bool {
+	if x.Role != "user" {
+		return false
+	}
+	if ids := c.externals(s); len(ids) > 0 && x.ExternalID == ids[0] {
+		return true
+	}
+	return c.ExternalID == "" && fits(x, c)
 }
 
 // sameEmail compares addresses regardless of case. No address equals none.
@@ -44,6 +84,9 @@ func sameEmail(a, b string) bool {
 // of the opt-out tag, empty when the workspace has no such tag.
 func optedOut(c Contact, tags []string, optOut string, s Settings) string {
 	var reasons []string
+	if c.Blocked {
+		reasons = append(reasons, blocked)
+	}
 	if optOut != "" {
 		for _, id := range tags {
 			if id == optOut {
@@ -60,6 +103,9 @@ func optedOut(c Contact, tags []string, optOut string, s Settings) string {
 	}
 	return strings.Join(reasons, "; ")
 }
+
+// blocked is why nobody writes to a contact that a teammate has blocked.
+const blocked = "is blocked at Intercom"
 
 // truthy reads an attribute as an opt-out. Whoever wrote anything but a plain no
 // into it meant something by it, so that counts as yes.

@@ -35,7 +35,7 @@ func TestMatch(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			got, state := match(tt.contacts, tt.email)
+			got, state := match(tt.contacts, Customer{Email: tt.email}, Settings{})
 			if got.ID != tt.id || state != tt.want {
 				t.Errorf("match\n got %s %q\nwant %s %q", state, got.ID, tt.want, tt.id)
 			}
@@ -55,11 +55,11 @@ func TestMatch_Properties(t *testing.T) {
 				Email: rapid.SampledFrom([]string{"a@x.io", "A@x.io", "b@x.io", ""}).Draw(t, "email"),
 			}
 		}), 0, 6).Draw(t, "contacts")
-		got, state := match(contacts, "a@X.io")
+		got, state := match(contacts, Customer{Email: "a@X.io"}, Settings{})
 		if state == Linked && !sameEmail(got.Email, "a@x.io") {
 			t.Fatalf("picked %v", got)
 		}
-		again, stateAgain := match(rapid.Permutation(contacts).Draw(t, "order"), "a@X.io")
+		again, stateAgain := match(rapid.Permutation(contacts).Draw(t, "order"), Customer{Email: "a@X.io"}, Settings{})
 		if again.ID != got.ID || stateAgain != state {
 			t.Fatalf("order matters: %s %q, then %s %q", state, got.ID, stateAgain, again.ID)
 		}

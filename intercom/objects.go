@@ -117,7 +117,7 @@ func AttributesNamed(ctx context.Context, client *Client, q Querier, names []str
 				return nil, err
 			}
 		}
-		a, err := client.findOrCreateAttribute(ctx, name, listed)
+		a, err := client.findOrCreateAttribute(ctx, name, "string", listed)
 		switch {
 		case err != nil:
 			return nil, err

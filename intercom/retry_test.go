@@ -139,6 +139,27 @@ func TestRetry_KeepsDoubt(t *testing.T) {
 	}
 }
 
+// A repetition that is refused does not say that the first attempt did nothing:
+// the contact may have lost its tag by it.
+func TestRetry_KeepsDoubtWhenRefused(t *testing.T) {
+	t.Parallel()
+	var n atomic.Int32
+	base := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		if n.Add(1) == 1 {
+			answer(w, 500, "")
+			return
+		}
+		answer(w, 404, envelope("not_found", "User Not Found"))
+	})
+	c := newTestClient(t, base)
+	if err := c.TagContact(t.Context(), "c0", "1"); classes(err) != "unknown" || !Gone(err) || n.Load() != 2 {
+		t.Errorf("class %q of %v, after %d requests", classes(err), err, n.Load())
+	}
+	if err := c.TagContact(t.Context(), "c0", "1"); classes(err) != "refused" || !Gone(err) {
+		t.Errorf("class %q of %v", classes(err), err)
+	}
+}
+
 func TestAnswers_AreBounded(t *testing.T) {
 	t.Parallel()
 	base := serve(t, func(w http.ResponseWriter, _ *http.Request) {

@@ -21,6 +21,7 @@ const (
 // type, both end with the older one; the other stays empty and can be archived.
 // It talks to Intercom, so q must not be a transaction.
 func Setup(ctx context.Context, client *Client, q Querier, now time.Time) (Objects, error) {
+	ctx = Urgently(ctx)
 	stored, err := ReadObjects(ctx, q)
 	if err != nil {
 		return Objects{}, err

@@ -78,10 +78,15 @@ func (w *deliverWorker) openTicket(ctx context.Context, c campaigns.Claim) campa
 	if !objects.Ready() {
 		return campaigns.Outcome{Result: campaigns.Accepted, Detail: "kept as a task of ours: run dunlin intercom setup to open tickets"}
 	}
-	id, err := w.Intercom.CreateTicket(ctx, intercom.Ticket{
+	t := intercom.Ticket{
 		Type: objects.TicketType, Contact: c.ContactID, Title: c.Title, Description: c.Body,
-		Reference: c.Reference, ReferenceAttribute: objects.ReferenceAttribute, Team: c.Team,
-	})
+		Reference: c.Reference, ReferenceAttribute: objects.ReferenceAttribute, Team: c.Team, Admin: admin(c.Owner),
+	}
+	id, err := w.Intercom.CreateTicket(ctx, t)
+	if unknownAssignee(err) { // refused for certain: better a ticket that nobody owns than none
+		t.Admin, t.Team = "", ""
+		id, err = w.Intercom.CreateTicket(ctx, t)
+	}
 	if noTickets(err) {
 		return campaigns.Outcome{Result: campaigns.Accepted, Detail: "kept as a task of ours: " + err.Error()}
 	}
@@ -95,6 +100,14 @@ func (w *deliverWorker) note(ctx context.Context, c campaigns.Claim) campaigns.O
 	}
 	id, err := w.Intercom.CreateNote(ctx, n)
 	return w.outcome(c, id, err)
+}
+
+// admin is the id of an Intercom teammate, empty for nobody.
+func admin(id int64) string {
+	if id == 0 {
+		return ""
+	}
+	return strconv.FormatInt(id, 10)
 }
 
 // tag finds or makes the tag and attaches it; both may be done again.

@@ -4,19 +4,22 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/riverqueue/river"
 
 	"github.com/dunlin/dunlin/campaigns"
+	"github.com/dunlin/dunlin/customers"
 	"github.com/dunlin/dunlin/intercom"
 	"github.com/dunlin/dunlin/workspace"
 )
 
-// DeliverArgs pokes one delivery. It carries the identity and no facts: by the
-// time it runs the customer may have paid, and Claim reads everything again.
+// DeliverArgs pokes some deliveries that are due. It carries their identities and
+// no facts: by the time it runs a customer may have paid, and Claim reads
+// everything again.
 type DeliverArgs struct {
-	campaigns.Key
+	Keys []campaigns.Key `json:"keys"`
 }
 
 // Kind is the job's name in River.
@@ -30,47 +33,178 @@ func (DeliverArgs) InsertOpts() river.InsertOpts {
 // Failpoints around a delivery, in the order in which they are passed.
 var Failpoints = []string{"before_claim", "after_claim", "before_call", "after_call", "before_record", "after_record"}
 
-// startWithin is how soon after its claim a call must begin; later, the claim
-// is given back. Machine time.
-const startWithin = 5 * time.Second
+const (
+	// poked is how many deliveries a job is for.
+	poked = 50
 
-// retryAfter is how long a delivery rests after a call that surely did nothing.
-const retryAfter = 30 * time.Second
+	// together is how many deliveries are claimed and called at the same time: as
+	// many become unknown when the process is killed.
+	together = 10
 
-// linkFresh is how old what is stored of a contact may be before Intercom is
-// asked again; less than what a decision puts up with.
-const linkFresh = 10 * time.Minute
+	// startWithin is how soon after its claim a call must begin; later, the claim
+	// is given back. Machine time.
+	startWithin = 5 * time.Second
+
+	// retryAfter is how long a delivery rests after a call that surely did nothing.
+	retryAfter = 30 * time.Second
+
+	// busyAfter is how soon deliveries are looked at again that somebody else was at.
+	busyAfter = time.Second
+
+	// linkFresh is how old what is stored of a contact may be before Intercom is
+	// asked again; less than what a decision puts up with.
+	linkFresh = 10 * time.Minute
+)
 
 type deliverWorker struct {
 	river.WorkerDefaults[DeliverArgs]
 	Config
 }
 
-// Work makes at most one call that reaches somebody. The claim is committed
-// before the call leaves, so a crash in between leaves a claimed delivery whose
-// lease runs out; the sweep turns it into unknown, and nobody calls again
-// (one-contact).
+// Work decides its deliveries and makes at most one call for each that reaches
+// somebody. A claim is committed before its call leaves, so a crash in between
+// leaves a claimed delivery whose lease runs out; the sweep turns it into
+// unknown, and nobody calls again (one-contact).
 func (w *deliverWorker) Work(ctx context.Context, job *river.Job[DeliverArgs]) error {
-	key := job.Args.Key
-	ready, err := w.ready(ctx, key)
-	if err != nil || !ready {
-		return err
+	ready, busy, err := w.settle(ctx, job.Args.Keys)
+	for len(ready) > 0 && err == nil {
+		var some []campaigns.Key
+		if some, err = w.permitted(ctx, ready, job.Priority == urgent); err != nil {
+			break
+		}
+		ready = ready[len(some):]
+		var others []campaigns.Key
+		others, err = w.deliver(ctx, some)
+		busy = append(busy, others...)
 	}
+	if err == nil && len(busy) > 0 {
+		return river.JobSnooze(busyAfter) // what is settled by then is not due any more
+	}
+	return err
+}
 
-	// One transaction: lock the person, decide afresh, claim with a lease and a
-	// token. A delivery that must wait, stop or be skipped is recorded there too.
+// settle decides what can be decided without a call that reaches somebody, and
+// returns what is to be claimed. Where the verdict hangs on contacts of whom
+// nothing fresh is known Intercom is asked about them first, and where the data
+// is old Stripe what else has happened.
+func (w *deliverWorker) settle(ctx context.Context, keys []campaigns.Key) (ready, busy []campaigns.Key, err error) {
+	first, err := w.Campaigns.Settle(ctx, keys, w.Now(), w.Intercom == nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	again, err := w.ask(ctx, first.Stale)
+	if err != nil {
+		return nil, nil, err
+	}
+	w.catchUp(ctx, first.Old)
+	if again = append(again, first.Old...); len(again) == 0 {
+		return first.Ready, first.Busy, nil
+	}
+	second, err := w.Campaigns.Settle(ctx, again, w.Now(), true)
+	if err != nil {
+		return nil, nil, err
+	}
+	return append(first.Ready, second.Ready...), append(first.Busy, second.Busy...), nil
+}
+
+// catchUp asks Stripe what has happened in the accounts of deliveries that wait
+// for news. When that fails they go on waiting, named.
+func (w *deliverWorker) catchUp(ctx context.Context, keys []campaigns.Key) {
+	asked := map[int]bool{}
+	for _, k := range keys {
+		asked[k.Account] = true
+	}
+	for _, s := range w.Stripe {
+		if !asked[s.Account()] {
+			continue
+		}
+		if _, err := s.CatchUp(ctx); err != nil {
+			w.Logger.Warn("deliveries wait for news from Stripe", "account", s.Name(), "error", err)
+		}
+	}
+}
+
+// ask asks Intercom about the contacts of deliveries. It returns those of whose
+// contacts something is known now; the others wait, named.
+func (w *deliverWorker) ask(ctx context.Context, keys []campaigns.Key) (known []campaigns.Key, err error) {
+	if len(keys) == 0 {
+		return nil, nil
+	}
+	settings, err := workspace.Load(ctx, w.Pool)
+	if err != nil {
+		return nil, err
+	}
+	var refs []customers.Ref
+	for _, k := range keys {
+		refs = append(refs, k.Ref())
+	}
+	pictures, err := customers.LoadAll(ctx, w.Pool, refs)
+	if err != nil {
+		return nil, err
+	}
+	var list []intercom.Customer
+	for _, p := range pictures {
+		list = append(list, LinkCustomer(p, settings))
+	}
+	_, err = w.Links.ResolveAll(ctx, w.Pool, list, Linking(settings, w.Campaigns.DryRun), linkFresh)
+	var e *intercom.Error
+	if !errors.As(err, &e) {
+		return keys, err
+	}
+	w.Logger.Warn("contacts not read", slog.Int("deliveries", len(keys)), slog.Any("error", e))
+	return nil, w.Campaigns.Postpone(ctx, keys, e.Error(), retryAfter)
+}
+
+// permitted waits for pacing and returns as many of the deliveries as may be
+// called for.
+func (w *deliverWorker) permitted(ctx context.Context, ready []campaigns.Key, urgently bool) ([]campaigns.Key, error) {
+	some := ready[:min(len(ready), together)]
+	if w.Intercom == nil {
+		return some, nil
+	}
+	n, err := w.Intercom.Take(ctx, len(some), urgently)
+	return some[:n], err
+}
+
+// deliver claims deliveries, makes their calls side by side and records what
+// became of each. One whose claim fails does not hold the others up.
+func (w *deliverWorker) deliver(ctx context.Context, keys []campaigns.Key) (busy []campaigns.Key, err error) {
+	// One transaction: lock the persons, decide afresh, claim with a lease and a
+	// token. What must wait, stop or be skipped is recorded there, too.
 	w.Failpoint("before_claim")
-	claim, ok, err := w.Campaigns.Claim(ctx, key, w.Now())
-	if err != nil || !ok {
-		return err
+	claims, busy, err := w.Campaigns.Claim(ctx, keys, w.Now())
+	if w.Intercom != nil {
+		if unused := len(keys) - len(claims); err == nil && unused > 0 {
+			w.Intercom.GiveBack(unused)
+		}
+	}
+	if err != nil {
+		if len(keys) == 1 {
+			return nil, err
+		}
+		var errs []error
+		for _, k := range keys {
+			others, err := w.deliver(ctx, []campaigns.Key{k})
+			busy, errs = append(busy, others...), append(errs, err)
+		}
+		return busy, errors.Join(errs...)
 	}
 	//lint:ignore clocks machine time: how long this process took
 	claimed := time.Now()
-	w.Failpoint("after_claim")
+	var calls sync.WaitGroup
+	errs := make([]error, len(claims))
+	for i, c := range claims {
+		calls.Go(func() { errs[i] = w.callAndRecord(ctx, c, claimed) })
+	}
+	calls.Wait()
+	return busy, errors.Join(errs...)
+}
 
-	// From here on the process must try to learn and record the outcome, even
-	// while it is being stopped.
-	ctx = context.WithoutCancel(ctx)
+// callAndRecord makes the call of a claim. From here on the process must try to
+// learn and record the outcome, even while it is being stopped.
+func (w *deliverWorker) callAndRecord(ctx context.Context, claim campaigns.Claim, claimed time.Time) error {
+	w.Failpoint("after_claim")
+	ctx = intercom.WithPermit(context.WithoutCancel(ctx))
 	outcome := campaigns.Outcome{Result: campaigns.NotDone, Detail: "the call did not start in time", Retry: retryAfter}
 	if time.Since(claimed) < startWithin {
 		w.Failpoint("before_call")
@@ -82,46 +216,7 @@ func (w *deliverWorker) Work(ctx context.Context, job *river.Job[DeliverArgs]) e
 	written, err := w.Campaigns.Record(ctx, claim, outcome, w.Now())
 	w.Failpoint("after_record")
 	if err == nil && !written {
-		w.Logger.Warn("outcome came after another was recorded", slog.Any("delivery", key), slog.String("result", string(outcome.Result)))
+		w.Logger.Warn("outcome came after another was recorded", slog.Any("delivery", claim.Key), slog.String("result", string(outcome.Result)))
 	}
 	return err
-}
-
-// ready asks Intercom about the contact when the decision hangs on it, and waits
-// for pacing. Nothing is claimed yet, so all of it may take its time.
-func (w *deliverWorker) ready(ctx context.Context, key campaigns.Key) (bool, error) {
-	c, err := w.Campaigns.Consider(ctx, key, w.Now())
-	if err != nil || c.Settled || w.Intercom == nil {
-		return err == nil && !c.Settled, err
-	}
-	if c.AskFirst {
-		settings, err := workspace.Load(ctx, w.Pool)
-		if err != nil {
-			return false, err
-		}
-		_, err = w.Links.Resolve(ctx, w.Pool, intercom.Customer{Account: key.Account, ID: key.Customer, Email: c.Email}, LinkSettings(settings), linkFresh)
-		if err != nil {
-			return false, w.postpone(ctx, key, err)
-		}
-	}
-	if c.Verdict == campaigns.Send || c.AskFirst {
-		if err := w.Intercom.Wait(ctx); err != nil {
-			return false, err
-		}
-	}
-	return true, nil
-}
-
-func (w *deliverWorker) postpone(ctx context.Context, key campaigns.Key, err error) error {
-	var e *intercom.Error
-	if !errors.As(err, &e) {
-		return err
-	}
-	w.Logger.Warn("contact not read", slog.Any("delivery", key), slog.Any("error", e))
-	return w.Campaigns.Postpone(ctx, key, e.Error(), retryAfter)
-}
-
-// LinkSettings are the workspace's settings as far as links go.
-func LinkSettings(s workspace.Settings) intercom.Settings {
-	return intercom.Settings{OptOutTag: s.OptOutTag, OptOutAttribute: s.OptOutAttribute, TimezoneAttribute: s.TimezoneAttribute}
 }

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/riverqueue/river"
+
 	"github.com/dunlin/dunlin/intercom"
 	"github.com/dunlin/dunlin/sandbox"
 )
@@ -125,7 +127,7 @@ func TestDeliver_limitUsedUp(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
 	before := w.intercom.Requests()
-	_, err := (&deliverWorker{Config: w.Config}).ready(ctx, keys[1])
+	err := (&deliverWorker{Config: w.Config}).Work(ctx, &river.Job[DeliverArgs]{Args: DeliverArgs{Keys: keys[1:2]}})
 	if err == nil || w.intercom.Requests() != before {
 		t.Errorf("while the limit is used up\n got error %v and %d more requests\nwant it to wait", err, w.intercom.Requests()-before)
 	}

@@ -9,6 +9,7 @@
 //	catch_up what webhooks lost is found in Stripe's list of events
 //	compare  once a night, the mirror with Stripe
 //	tickets  tasks are handed out and closed, and their tickets followed both ways
+//	import   contacts at Intercom get the attributes and events of their customers
 //
 // Due work lives in our own tables; a job is a poke. It carries an identity and
 // no facts, is inserted in the transaction that made it necessary, and may be
@@ -26,6 +27,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -51,6 +53,7 @@ const (
 	queueSync    = "sync"
 	queueFeed    = "feed"
 	queueTickets = "tickets"
+	queueImport  = "import"
 )
 
 // Config is what the workers work with.
@@ -74,7 +77,7 @@ type Config struct {
 	TickGap    time.Duration // between two ticks that changes ask for. Zero means 200 milliseconds, -1: none.
 	TickEvery  time.Duration // at least. Zero means 30 seconds, -1: only who asks ticks.
 	SweepEvery time.Duration // Zero means 30 seconds, -1: only who asks sweeps.
-	FeedEvery  time.Duration // a look whether to catch up or compare is due. Zero means 1 minute, -1: nobody looks.
+	FeedEvery  time.Duration // a look whether to catch up, compare or import is due. Zero means 1 minute, -1: nobody looks.
 	PollEvery  time.Duration // how soon a job is found whose notification was missed. Zero means 1 second.
 
 	// Failpoint, when set, is called by name around the claim, the call and the
@@ -107,6 +110,7 @@ func New(c Config) (*river.Client[pgx.Tx], error) {
 	river.AddWorker(workers, &catchUpWorker{Config: c, poker: poker})
 	river.AddWorker(workers, &compareWorker{Config: c})
 	river.AddWorker(workers, &ticketsWorker{Config: c})
+	river.AddWorker(workers, &importWorker{Config: c})
 
 	client, err := river.NewClient(riverpgxv5.New(c.Pool), &river.Config{
 		Schema:  Schema,
@@ -119,6 +123,7 @@ func New(c Config) (*river.Client[pgx.Tx], error) {
 			queueSync:    {MaxWorkers: max(len(c.Stripe), 1), FetchCooldown: 10 * time.Millisecond, FetchPollInterval: poll},
 			queueFeed:    {MaxWorkers: 1 + len(c.Stripe), FetchCooldown: 10 * time.Millisecond, FetchPollInterval: poll},
 			queueTickets: {MaxWorkers: 1, FetchCooldown: 10 * time.Millisecond, FetchPollInterval: poll},
+			queueImport:  {MaxWorkers: 1, FetchCooldown: 10 * time.Millisecond, FetchPollInterval: poll},
 		},
 		PeriodicJobs: c.periodic(),
 		ErrorHandler: errorHandler{c.Logger},
@@ -166,6 +171,9 @@ func (c Config) periodic() []*river.PeriodicJob {
 	every("tick", c.TickEvery, TickArgs{})
 	every("sweep", c.SweepEvery, SweepArgs{})
 	every("tickets", c.SweepEvery, TicketsArgs{})
+	if c.Intercom != nil {
+		every("import", orDefault(c.FeedEvery, time.Minute), ImportArgs{})
+	}
 	for _, s := range c.Stripe {
 		every("catch_up_"+s.Name(), orDefault(c.FeedEvery, time.Minute), CatchUpArgs{Account: s.Name()})
 		every("compare_"+s.Name(), orDefault(c.FeedEvery, time.Minute), CompareArgs{Account: s.Name()})
@@ -235,24 +243,34 @@ func (p *Poker) Sync(ctx context.Context, tx pgx.Tx, account string) error {
 }
 
 // Due pokes for every delivery that is due at an instant and that no job is on
-// its way for.
+// its way for. What was released with many others, such as by the end of the
+// night, is worked after what has just become due.
 func (p *Poker) Due(ctx context.Context, tx pgx.Tx, now time.Time) (int, error) {
 	const chunk = 2000
 	for total := 0; ; {
-		keys, err := campaigns.Poke(ctx, tx, now, chunk)
-		if err != nil || len(keys) == 0 {
+		due, err := campaigns.Poke(ctx, tx, now, chunk)
+		if err != nil || len(due.Urgent)+len(due.Released) == 0 {
 			return total, err
 		}
-		params := make([]river.InsertManyParams, len(keys))
-		for i, k := range keys {
-			params[i].Args = DeliverArgs{Key: k}
+		var params []river.InsertManyParams
+		for keys := range slices.Chunk(due.Urgent, poked) {
+			params = append(params, river.InsertManyParams{Args: DeliverArgs{Keys: keys}, InsertOpts: &river.InsertOpts{Priority: urgent}})
+		}
+		for keys := range slices.Chunk(due.Released, poked) {
+			params = append(params, river.InsertManyParams{Args: DeliverArgs{Keys: keys}, InsertOpts: &river.InsertOpts{Priority: released}})
 		}
 		if _, err := p.client.InsertManyFastTx(ctx, tx, params); err != nil {
 			return total, fmt.Errorf("poke deliveries: %w", err)
 		}
-		total += len(keys)
+		total += len(due.Urgent) + len(due.Released)
 	}
 }
+
+// River's priorities of deliver jobs.
+const (
+	urgent   = 1
+	released = 3
+)
 
 func (p *Poker) insert(ctx context.Context, tx pgx.Tx, args river.JobArgs) error {
 	if _, err := p.client.InsertTx(ctx, tx, args, nil); err != nil {

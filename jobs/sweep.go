@@ -38,7 +38,7 @@ func (w *sweepWorker) Work(ctx context.Context, _ *river.Job[SweepArgs]) error {
 	if lapsed > 0 {
 		w.Logger.Warn("claims lapsed: their outcome is unknown", slog.Int64("deliveries", lapsed))
 	}
-	return pgx.BeginFunc(ctx, w.Pool, func(tx pgx.Tx) error {
+	err = pgx.BeginFunc(ctx, w.Pool, func(tx pgx.Tx) error {
 		if _, err := w.poker.Due(ctx, tx, now); err != nil {
 			return err
 		}
@@ -49,6 +49,14 @@ func (w *sweepWorker) Work(ctx context.Context, _ *river.Job[SweepArgs]) error {
 		}
 		return nil
 	})
+	if err != nil {
+		return err
+	}
+	_, dropped, err := w.Campaigns.KeepDecisions(ctx, now)
+	if dropped > 0 {
+		w.Logger.Info("the decision log is older than it is kept: dropped", slog.Int("months", dropped))
+	}
+	return err
 }
 
 func (w *sweepWorker) pokeAccount(ctx context.Context, tx pgx.Tx, id int, name string) error {

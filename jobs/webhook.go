@@ -44,8 +44,8 @@ type webhookBody struct {
 }
 
 // webhook calls the address of a webhook step. A call without a clear answer is
-// made again: receivers can drop repeats by their Idempotency-Key. After the last
-// attempt it is unclear.
+// made again: receivers can drop repeats by their Idempotency-Key. Without one
+// after the last attempt it is unclear.
 func (w *deliverWorker) webhook(ctx context.Context, c campaigns.Claim) campaigns.Outcome {
 	o := campaigns.Outcome{Result: campaigns.NotDone, Retry: retryAfter}
 	secret := ""
@@ -133,24 +133,28 @@ func sign(body []byte, secret string, at time.Time) string {
 	return "t=" + t + ",v1=" + hex.EncodeToString(mac.Sum(nil))
 }
 
-// webhookOutcome reads an answer; a status of 0 is none. Only what says "no" for
-// good is refused: a receiver that is being deployed may answer with anything
-// above 499, or not at all.
+// webhookOutcome reads an answer; a status of 0 is none. What may pass is tried
+// again: a receiver may be in the middle of a deployment, or lack our secret yet.
 func webhookOutcome(status, attempt int) campaigns.Outcome {
+	last := campaigns.Refused
 	switch {
 	case status >= 200 && status <= 299:
 		return campaigns.Outcome{Result: campaigns.Accepted}
-	case status >= 300 && status <= 499 && !passing[status]:
+	case status == 0, status == http.StatusRequestTimeout, status >= 500:
+		last = campaigns.Unclear
+	case !passing[status]:
 		return campaigns.Outcome{Result: campaigns.Refused}
-	case attempt >= maxWebhook:
-		return campaigns.Outcome{Result: campaigns.Unclear}
+	}
+	if attempt >= maxWebhook {
+		return campaigns.Outcome{Result: last}
 	}
 	return campaigns.Outcome{Result: campaigns.NotDone, Retry: retryAfter << max(attempt-1, 0)}
 }
 
-// passing are the answers below 500 that ask for another attempt.
+// passing are answers that say no, and perhaps not for long.
 var passing = map[int]bool{
-	http.StatusRequestTimeout: true, http.StatusConflict: true, http.StatusTooEarly: true, http.StatusTooManyRequests: true,
+	http.StatusUnauthorized: true, http.StatusForbidden: true, http.StatusNotFound: true,
+	http.StatusConflict: true, http.StatusTooEarly: true, http.StatusTooManyRequests: true,
 }
 
 // cause is what went wrong, without the address, which may hold a key.

@@ -60,17 +60,30 @@ func newWorld(t *testing.T, step string, faults func(*http.Request) sandbox.Faul
 	links := intercom.NewLinks(client)
 	store, err := campaigns.NewStore(campaigns.Config{
 		Pool: pool, Logger: logger,
-		Contact: func(ctx context.Context, tx pgx.Tx, ref customers.Ref) (campaigns.Contact, error) {
-			l, err := links.Lock(ctx, tx, ref.Account, ref.Customer)
-			c := campaigns.Contact{ID: l.ContactID, Role: l.Role, Email: l.Email, OptOut: l.OptedOut, Checked: l.CheckedAt}
-			if !l.CheckedAt.IsZero() {
-				c.State = string(l.State)
+		Contacts: func(ctx context.Context, tx pgx.Tx, refs []customers.Ref, lock bool) (map[customers.Ref]campaigns.Contact, error) {
+			asked := make([]intercom.Ref, len(refs))
+			for i, r := range refs {
+				asked[i] = intercom.Ref(r)
 			}
-			return c, err
+			read := links.ReadAll
+			if lock {
+				read = links.LockAll
+			}
+			persons, err := read(ctx, tx, asked)
+			out := map[customers.Ref]campaigns.Contact{}
+			for r, l := range persons {
+				c := campaigns.Contact{ID: l.ContactID, Role: l.Role, Email: l.Email, OptOut: l.OptedOut, Checked: l.CheckedAt}
+				if !l.CheckedAt.IsZero() {
+					c.State = string(l.State)
+				}
+				out[customers.Ref(r)] = c
+			}
+			return out, err
 		},
-		Unapplied: func(ctx context.Context, tx pgx.Tx, account int, stripeID string) (bool, error) {
-			return stripesync.Unapplied(ctx, tx, account, stripeID)
+		Unapplied: func(ctx context.Context, tx pgx.Tx, account int, stripeIDs []string) (map[string]bool, error) {
+			return stripesync.Unapplied(ctx, tx, account, stripeIDs)
 		},
+		AsOf: func(ctx context.Context, tx pgx.Tx) (map[int]time.Time, error) { return stripesync.AsOf(ctx, tx) },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -81,7 +94,7 @@ func newWorld(t *testing.T, step string, faults func(*http.Request) sandbox.Faul
 	w.Config = Config{
 		Pool: pool, Logger: logger, Now: now, Campaigns: store, Intercom: client, Links: links,
 		Ticker:    &segments.Ticker{Pool: pool, Now: now, Logger: logger, After: AfterTick(store, w.poker)},
-		TickEvery: -1, SweepEvery: -1, PollEvery: 20 * time.Millisecond, Failpoint: func(string) {},
+		TickEvery: -1, SweepEvery: -1, FeedEvery: -1, PollEvery: 20 * time.Millisecond, Failpoint: func(string) {},
 	}
 
 	w.scan(&w.account, `insert into dunlin.accounts (name, created_at, mirrored_at, ready_at) values ('main', $1, $1, $1) returning account_id`, noon.Add(-time.Hour))
@@ -190,7 +203,7 @@ func (w *world) deliver(key campaigns.Key) {
 }
 
 func (w *world) try(key campaigns.Key) error {
-	return (&deliverWorker{Config: w.Config}).Work(w.t.Context(), &river.Job[DeliverArgs]{Args: DeliverArgs{Key: key}})
+	return (&deliverWorker{Config: w.Config}).Work(w.t.Context(), &river.Job[DeliverArgs]{Args: DeliverArgs{Keys: []campaigns.Key{key}}})
 }
 
 // stands says how a delivery stands: state, reason and number of claims.

@@ -2,8 +2,10 @@
 -- What the whole campaign language needs of enrollments and deliveries.
 
 alter table dunlin.enrollments
-    add column held_out boolean,     -- nothing is done to the person, to compare; null: not decided yet
-    add column goal_at  timestamptz; -- business time at which the goal was seen to be reached
+    add column held_out   boolean,     -- nothing is done to the person, to compare; null: not decided yet
+    add column goal_until timestamptz, -- until then the goal is looked for; null: there is none
+    add column goal_at    timestamptz; -- business time at which it was seen to be reached
+create index enrollments_goal on dunlin.enrollments (campaign, version, account_id, customer_id) where goal_until is not null and goal_at is null;
 
 alter table dunlin.deliveries drop constraint deliveries_action_check;
 alter table dunlin.deliveries

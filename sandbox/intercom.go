@@ -38,8 +38,7 @@ const (
 // logs everything it accepted. It has no idempotency: two posts are two messages
 // (Intercom: 1.8). Section numbers in its files are those of the Intercom facts.
 //
-// Webhooks and Canvas are left out, as are companies, subscriptions, and contacts'
-// creation over HTTP.
+// Webhooks and Canvas are left out, as are companies and subscriptions.
 //
 // The exported fields are set before the first request is served.
 type Intercom struct {

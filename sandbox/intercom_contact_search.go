@@ -46,16 +46,20 @@ func (i *Intercom) searchable(created time.Time) bool {
 }
 
 // candidates returns contacts among which are all that match, so that a search by
-// e-mail does not read everybody.
+// e-mail or id does not read everybody.
 func (i *Intercom) candidates(q intercomQuery) []*intercomContact {
-	emails, ok := q.emails()
+	keys, ok := q.keys()
 	if !ok {
 		return i.contactOrder
 	}
 	seen := map[*intercomContact]bool{}
 	var found []*intercomContact
-	for _, email := range emails {
-		for _, contact := range i.byEmail[strings.ToLower(email)] {
+	for _, key := range keys {
+		contacts := i.byEmail[strings.ToLower(key)]
+		if contact := i.contacts[key]; contact != nil {
+			contacts = []*intercomContact{contact}
+		}
+		for _, contact := range contacts {
 			if !seen[contact] {
 				seen[contact] = true
 				found = append(found, contact)
@@ -65,28 +69,29 @@ func (i *Intercom) candidates(q intercomQuery) []*intercomContact {
 	return found
 }
 
-// emails returns addresses of which a match must have one, if the query has such.
-func (q intercomQuery) emails() ([]string, bool) {
+// keys returns addresses and ids of which a match must have one, if the query has
+// such.
+func (q intercomQuery) keys() ([]string, bool) {
 	switch q.operator {
 	case "AND":
 		for _, part := range q.parts {
-			if emails, ok := part.emails(); ok {
-				return emails, true
+			if keys, ok := part.keys(); ok {
+				return keys, true
 			}
 		}
 		return nil, false
 	case "OR":
 		var all []string
 		for _, part := range q.parts {
-			emails, ok := part.emails()
+			keys, ok := part.keys()
 			if !ok {
 				return nil, false
 			}
-			all = append(all, emails...)
+			all = append(all, keys...)
 		}
 		return all, true
 	}
-	one := q.field == "email" && (q.operator == "=" || q.operator == "IN") && len(q.values) > 0
+	one := (q.field == "email" || q.field == "id") && (q.operator == "=" || q.operator == "IN") && len(q.values) > 0
 	return q.values, one
 }
 
@@ -158,6 +163,10 @@ func (c *intercomContact) lookup(field string) []string {
 		return intercomInstant(c.lastSeen)
 	case "last_contacted_at":
 		return intercomInstant(c.lastContacted)
+	case "language_override":
+		return intercomOne(c.chosen)
+	case "browser_language":
+		return intercomOne(c.browser)
 	case "location.country":
 		return intercomOne(intercomCountryName(c.country))
 	case "location.region":

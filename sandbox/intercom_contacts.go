@@ -24,6 +24,7 @@ type intercomContact struct {
 	name, phone      string
 	owner            string
 	country, region  string
+	chosen, browser  string // languages
 	unsubscribed     bool
 	attributes       map[string]any
 	tags             []*intercomTag
@@ -33,6 +34,7 @@ type intercomContact struct {
 	lastSeen         time.Time
 	lastContacted    time.Time
 	archived         bool
+	blocked          bool
 	mergedInto       string
 	number           int // order of arrival
 }
@@ -233,7 +235,7 @@ func (i *Intercom) putContact(c intercomCall) intercomAnswer {
 
 // intercomContactNulls are the fields of a contact that this Intercom never sets.
 var intercomContactNulls = strings.Fields(`avatar last_replied_at last_email_opened_at last_email_clicked_at
-	language_override browser browser_version browser_language os
+	browser browser_version os
 	android_app_name android_app_version android_device android_os_version android_sdk_version android_last_seen_at
 	ios_app_name ios_app_version ios_device ios_os_version ios_sdk_version ios_last_seen_at
 	utm_campaign utm_content utm_medium utm_source utm_term referrer enabled_push_messaging`)
@@ -252,6 +254,7 @@ func (c *intercomContact) json() map[string]any {
 	out["name"], out["phone"], out["owner_id"] = intercomText(c.name), intercomText(c.phone), intercomText(c.owner)
 	out["has_hard_bounced"], out["marked_email_as_spam"] = false, false
 	out["unsubscribed_from_emails"] = c.unsubscribed
+	out["language_override"], out["browser_language"] = intercomText(c.chosen), intercomText(c.browser)
 	out["created_at"], out["updated_at"] = intercomSeconds(c.created), intercomSeconds(c.updated)
 	out["signed_up_at"], out["last_seen_at"] = intercomSeconds(c.signedUp), intercomSeconds(c.lastSeen)
 	out["last_contacted_at"] = intercomSeconds(c.lastContacted)

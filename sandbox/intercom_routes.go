@@ -23,6 +23,7 @@ var intercomRoutes = []intercomRoute{
 
 	intercomGet("/tags", (*Intercom).getTags),
 	intercomPost("/tags", (*Intercom).postTag),
+	intercomPost("/contacts", (*Intercom).postContact),
 	intercomPost("/contacts/search", (*Intercom).searchContacts),
 	intercomGet("/contacts/find_by_external_id/{}", (*Intercom).getContactByExternalID),
 	intercomGet("/contacts/{}", (*Intercom).getContact),

@@ -176,6 +176,7 @@ func TestIntercom_AnswersAreAsDescribed(t *testing.T) {
 	ok("POST", "/data_attributes", `{"name":"size","model":"company","data_type":"options","options":[{"value":"1-10"},{"value":"11-50"}]}`)
 	ok("GET", "/data_attributes", "")
 	ok("PUT", ana, `{"custom_attributes":{"dunning_stage":"first"}}`)
+	ok("POST", "/contacts", `{"role":"user","external_id":"cus_9","email":"dee@example.com","name":"Dee","custom_attributes":{"dunning_stage":"first"}}`)
 	ok("POST", "/events", `{"event_name":"card-expiring","created_at":1772442000,"id":"`+contactID(1)+`","metadata":{"plan":"Pro"}}`)
 	ok("POST", "/events", `{"event_name":"card-expiring","created_at":1772442001,"user_id":"70","metadata":{"attempts":3,"amount":{"amount":4900,"currency":"usd"}}}`)
 	ok("GET", "/events?type=user&intercom_user_id="+contactID(1), "")

@@ -177,29 +177,39 @@ func affordable(ctx context.Context, tx pgx.Tx, sql string, args []any, most flo
 	return nil
 }
 
-// Holds reports whether a rule is true of one customer, at this moment and by the
-// same SQL that makes members.
-func Holds(ctx context.Context, q customers.Querier, r *rule.Rule, parents Parents, env rule.Env, ref customers.Ref) (bool, error) {
+// HoldsFor says of which customers a rule is true at env.Now, each found by key.
+// What it asks of other segments is their rules, in parents, and not who is a
+// member. A rule that checks and that Postgres cannot evaluate is [ErrRule].
+func HoldsFor(ctx context.Context, q customers.Querier, r *rule.Rule, parents Parents, env rule.Env, refs []customers.Ref) (map[customers.Ref]bool, error) {
 	if parents == nil {
 		parents = Parents{}
 	}
-	cond, err := Compile(r, env, parents)
+	cond, err := (&compiler{rule: r, env: env, parents: parents, probe: true}).compile()
 	if err != nil {
-		return false, err
+		return nil, err
 	}
-	sql, args, err := sq.Select("true").From("dunlin.customers c").
-		Where(sq.Eq{"c.account_id": ref.Account, "c.customer_id": ref.Customer}).Where(cond).
-		PlaceholderFormat(sq.Dollar).ToSql()
+	accounts, ids := Columns(refs)
+	sql, args, err := sq.Expr(`
+		select w.account_id, w.customer_id from unnest(?::int[], ?::bigint[]) as w (account_id, customer_id)
+		where (select ? from (
+			select * from dunlin.customers c
+			where c.account_id = w.account_id and c.customer_id = w.customer_id
+			offset 0) c)`, accounts, ids, cond).ToSql()
+	if err == nil {
+		sql, err = sq.Dollar.ReplacePlaceholders(sql)
+	}
 	if err != nil {
-		return false, fmt.Errorf("compile rule: %w", err)
+		return nil, fmt.Errorf("compile rule: %w", err)
 	}
 	rows, err := q.Query(ctx, sql, args...)
 	if err != nil {
-		return false, fmt.Errorf("evaluate rule: %w", err)
+		return nil, fmt.Errorf("evaluate rule: %w", err)
 	}
-	found, err := pgx.CollectRows(rows, pgx.RowTo[bool])
+	holds := map[customers.Ref]bool{}
+	var ref customers.Ref
+	_, err = pgx.ForEachRow(rows, []any{&ref.Account, &ref.Customer}, func() error { holds[ref] = true; return nil })
 	if err != nil {
-		return false, fmt.Errorf("evaluate rule: %w", err)
+		return nil, fmt.Errorf("evaluate rule: %w", err)
 	}
-	return len(found) > 0, nil
+	return holds, nil
 }

@@ -248,7 +248,7 @@ func TestAsking_now(t *testing.T) {
 	same(t, "preview", c, segments.Change{Enter: 1, Leave: 2, EnterSample: []string{"cus_001"}, LeaveSample: []string{"cus_005", "cus_006"}, Members: 2, Built: true})
 	for name, want := range map[string]bool{"001": true, "002": false, "003": false, "005": false} {
 		ref := customers.Ref{Account: f.account, Customer: int64(f.count(`select customer_id from dunlin.customers where stripe_id = 'cus_' || $1`, name))}
-		if got, err := segments.Holds(t.Context(), f.pool, child.Rule, child.Parents, f.env(), ref); err != nil || got != want {
+		if got, err := segments.HoldsFor(t.Context(), f.pool, child.Rule, child.Parents, f.env(), []customers.Ref{ref}); err != nil || got[ref] != want {
 			t.Errorf("of %s\n got %v (%v)\nwant %v", name, got, err, want)
 		}
 		answer, err := f.about(child).Explain(t.Context(), f.pool, child, ref)
@@ -349,7 +349,8 @@ func TestExplain_changes(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			in, err := segments.Holds(t.Context(), f.pool, s.Rule, s.Parents, then, ref)
+			holds, err := segments.HoldsFor(t.Context(), f.pool, s.Rule, s.Parents, then, []customers.Ref{ref})
+			in := holds[ref]
 			if want := at.Equal(*got.Changes); err != nil || in != want {
 				t.Errorf("%s of %s at %s\n got %v (%v)\nwant %v", tt.segment, tt.name, at, in, err, want)
 			}

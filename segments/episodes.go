@@ -49,8 +49,9 @@ func (e *evaluation) episodes(ctx context.Context) error {
 	return nil
 }
 
-// beginsEpisode says whether a name of the news is about the card that makes an
-// episode, or about invoices.
+// beginsEpisode says whether a name of the news is about what can make an episode:
+// the card, invoices, or a subscription that came or went.
 func beginsEpisode(name string) bool {
-	return name == everything || name == "card_id" || name == "card_expires_at" || name == "invoices" || strings.HasPrefix(name, "invoices.")
+	return name == everything || name == "card_id" || name == "card_expires_at" || name == "invoices" ||
+		name == "subscriptions" || name == "subscriptions.status" || strings.HasPrefix(name, "invoices.")
 }

@@ -19,6 +19,7 @@ const foresight = 2 * 366 * 24 * time.Hour
 // An Answer says why a customer is in a segment, or is not (every-why).
 type Answer struct {
 	Segment  string          `json:"segment"`
+	Version  int             `json:"version,omitempty"` // of the rule
 	Customer string          `json:"customer"` // id at Stripe
 	At       time.Time       `json:"at"`
 	True     bool            `json:"true"`   // of the rule, at that instant
@@ -26,7 +27,8 @@ type Answer struct {
 	Since    *time.Time      `json:"since"`  // null for no member
 	Changes  *time.Time      `json:"changes"`
 	Rule     *rule.Explained `json:"rule"`
-	Until    string          `json:"until,omitempty"` // what has to happen before Member follows True, when they differ
+	Until    string          `json:"until,omitempty"`   // what has to happen before Member follows True, when they differ
+	Unknown  string          `json:"unknown,omitempty"` // why nothing is known of the rule at that instant; Rule is null then
 }
 
 // Explain asks the reference evaluator about one customer at this moment. Changes

@@ -381,7 +381,7 @@ func TestTick_exactMembership(t *testing.T) {
 					if name != one {
 						continue
 					}
-					if holds, err := segments.Holds(t.Context(), f.pool, r, nil, f.env(), p.Ref); err != nil || holds != in {
+					if holds, err := segments.HoldsFor(t.Context(), f.pool, r, nil, f.env(), []customers.Ref{p.Ref}); err != nil || holds[p.Ref] != in {
 						rt.Fatalf("Holds(%s) of %d\n got %v (%v)", source, i, holds, err)
 					}
 				}

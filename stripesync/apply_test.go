@@ -330,11 +330,11 @@ func TestApply_refetchFails(t *testing.T) {
 			t.Errorf("%s\n got %s\nwant it settled", id, got)
 		}
 	}
-	waits, err := Unapplied(t.Context(), w.pool, w.account, "cus_1")
+	waits, err := unapplied(w, "cus_1")
 	if err != nil || !waits {
 		t.Errorf("cus_1 has an unapplied event\n got %v %v\nwant true", waits, err)
 	}
-	waits, err = Unapplied(t.Context(), w.pool, w.account, "cus_2")
+	waits, err = unapplied(w, "cus_2")
 	if err != nil || waits {
 		t.Errorf("cus_2 has an unapplied event\n got %v %v\nwant false", waits, err)
 	}

@@ -146,7 +146,7 @@ func TestCatchUp_gap(t *testing.T) {
 	}
 	behind := func() bool {
 		t.Helper()
-		waits, err := Unapplied(t.Context(), w.pool, w.account, "cus_1")
+		waits, err := unapplied(w, "cus_1")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -203,26 +203,49 @@ func (s *Sync) Ready(ctx context.Context) (bool, error) {
 	return ready, nil
 }
 
-// Unapplied reports whether what is known of this customer is behind the mirror,
-// or the mirror behind what Stripe has told: an event that may change the customer
-// is stored and not applied, the account's customers are being projected again, so
-// that invoices and charges may be missing, or events are lost for good and the
-// lists have not been read again yet (honest-mirror). Events that name no customer
-// (disputes, refunds) do not count.
-func Unapplied(ctx context.Context, q customers.Querier, account int, stripeID string) (bool, error) {
-	var waits bool
-	err := q.QueryRow(ctx, `
-		select exists (
+// Unapplied returns the customers, by Stripe id, of whom less is known than
+// Stripe has told, or of whom the mirror knows more: an event that may change the
+// customer is stored and not applied, the account's customers are being projected
+// again, so that invoices and charges may be missing, or events are lost for good
+// and the lists have not been read again yet (honest-mirror). Events that name no
+// customer (disputes, refunds) do not count.
+func Unapplied(ctx context.Context, q customers.Querier, account int, stripeIDs []string) (map[string]bool, error) {
+	rows, err := q.Query(ctx, `
+		select w.id from unnest($2::text[]) as w (id)
+		where exists (
 			select from dunlin.stripe_events
-			where account_id = $1 and customer = $2 and state = 'stored' and class <> '')
+			where account_id = $1 and customer = w.id and state = 'stored' and class <> '')
 		or exists (
 			select from dunlin.accounts
 			where account_id = $1 and (ready_at is null and mirrored_at is not null or resync is not null))`,
-		account, stripeID).Scan(&waits)
+		account, stripeIDs)
 	if err != nil {
-		return false, fmt.Errorf("look for unapplied events of customer %q: %w", stripeID, err)
+		return nil, fmt.Errorf("look for unapplied events of account %d: %w", account, err)
+	}
+	waits := map[string]bool{}
+	var id string
+	if _, err := pgx.ForEachRow(rows, []any{&id}, func() error { waits[id] = true; return nil }); err != nil {
+		return nil, fmt.Errorf("look for unapplied events of account %d: %w", account, err)
 	}
 	return waits, nil
+}
+
+// AsOf returns for each account the instant, in business time, up to which all
+// that happened at Stripe is known: webhooks can be lost, and what they brought
+// is no proof that nothing else happened, so it is the end of the last catch-up,
+// or the start of the first sync.
+func AsOf(ctx context.Context, q customers.Querier) (map[int]time.Time, error) {
+	rows, err := q.Query(ctx, `select account_id, feed_until from dunlin.accounts where feed_until is not null`)
+	if err != nil {
+		return nil, fmt.Errorf("read how old the data is: %w", err)
+	}
+	asOf := map[int]time.Time{}
+	var account int
+	var until time.Time
+	if _, err := pgx.ForEachRow(rows, []any{&account, &until}, func() error { asOf[account] = until; return nil }); err != nil {
+		return nil, fmt.Errorf("read how old the data is: %w", err)
+	}
+	return asOf, nil
 }
 
 // owner is what is known of whose key the process has.

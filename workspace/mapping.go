@@ -17,7 +17,7 @@ type Mapping struct {
 	node   *yaml.Node
 	faults *Faults
 	asked  []string
-	later  []string
+	better map[string]Fault // keys that are not known here, and what to say of them
 }
 
 // A Field is the value of a key and the place where it stands.
@@ -87,17 +87,17 @@ func (m *Mapping) Text(key string, required bool) Field {
 	n := m.find(key)
 	if n == nil {
 		if required {
-			m.add(m.Here().Fault("", "%q is missing", key))
+			m.add(m.Here().Fault(fmt.Sprintf("add \"%s: …\"", key), "%q is missing", key))
 		}
 		return Field{doc: m.doc, node: m.node}
 	}
 	f := Field{Value: n.Value, Set: true, doc: m.doc, node: n}
 	if n.Kind != yaml.ScalarNode {
-		m.add(f.Fault("", "%q is one value, not a list", key))
+		m.add(f.Fault(fmt.Sprintf("write it as in \"%s: …\"", key), "%q is one value, not a list", key))
 		return Field{doc: m.doc, node: n}
 	}
 	if required && strings.TrimSpace(n.Value) == "" {
-		m.add(f.Fault("", "%q is empty", key))
+		m.add(f.Fault(fmt.Sprintf("write it as in \"%s: …\"", key), "%q is empty", key))
 		f.Set = false
 	}
 	return f
@@ -106,6 +106,10 @@ func (m *Mapping) Text(key string, required bool) Field {
 // Choice reads a scalar that is one of a few words. When the key is missing and
 // not required the value is the first word.
 func (m *Mapping) Choice(key string, required bool, words ...string) Field {
+	if required && !m.Has(key) {
+		m.add(m.Here().Fault(fmt.Sprintf("add \"%s: %s\"", key, strings.Join(words, fmt.Sprintf("\" or \"%s: ", key))), "%q is missing", key))
+		return m.Here()
+	}
 	f := m.Text(key, required)
 	if !f.Set {
 		if !required {
@@ -198,6 +202,16 @@ func (m *Mapping) Keys() (names []string) {
 	return names
 }
 
+// Key is the place where a key of a free mapping stands.
+func (m *Mapping) Key(name string) Field {
+	for i := 0; i+1 < len(m.node.Content); i += 2 {
+		if k := m.node.Content[i]; k.Value == name {
+			return Field{Value: name, Set: true, doc: m.doc, node: k}
+		}
+	}
+	return m.Here()
+}
+
 // Number reads an optional whole number between two others.
 func (m *Mapping) Number(key string, fallback, least, most int) int {
 	return m.bounded(key, "", fallback, least, most)
@@ -215,26 +229,48 @@ func (m *Mapping) bounded(key, unit string, fallback, least, most int) int {
 	}
 	digits, ok := strings.CutSuffix(strings.TrimSpace(f.Value), unit)
 	n, err := strconv.Atoi(strings.TrimSpace(digits))
-	if !ok || err != nil || n < least || n > most {
+	fits := err == nil && n >= least && n <= most
+	switch {
+	case fits && ok:
+		return n
+	case fits:
+		m.add(f.Fault(fmt.Sprintf("did you mean \"%d%s\"?", n, unit), "%s cannot be %q", key, f.Value))
+	default:
 		m.add(f.Fault(fmt.Sprintf("write a whole number from %d%s to %d%s", least, unit, most, unit), "%s cannot be %q", key, f.Value))
-		return fallback
 	}
-	return n
+	return fallback
 }
 
 // Later names keys that the language has and this version does not know how to
 // obey: they are refused by name, never ignored.
-func (m *Mapping) Later(keys ...string) { m.later = append(m.later, keys...) }
+func (m *Mapping) Later(keys ...string) {
+	m.instead(keys, "%q is not supported yet", "take it out; this version would ignore it")
+}
+
+// Elsewhere names keys that people put here and that belong somewhere else.
+func (m *Mapping) Elsewhere(hint string, keys ...string) {
+	m.instead(keys, "%q stands in the wrong place", hint)
+}
+
+func (m *Mapping) instead(keys []string, format, hint string) {
+	if m.better == nil {
+		m.better = map[string]Fault{}
+	}
+	for _, key := range keys {
+		m.better[key] = Fault{Msg: fmt.Sprintf(format, key), Hint: hint}
+	}
+}
 
 // Done reports every key that was not asked for.
 func (m *Mapping) Done() {
 	for i := 0; i+1 < len(m.node.Content); i += 2 {
 		key := m.node.Content[i]
 		f := Field{doc: m.doc, node: key}
+		better, ok := m.better[key.Value]
 		switch {
 		case slices.Contains(m.asked, key.Value):
-		case slices.Contains(m.later, key.Value):
-			m.add(f.Fault("take it out; this version would ignore it", "%q is not supported yet", key.Value))
+		case ok:
+			m.add(f.Fault(better.Hint, "%s", better.Msg))
 		default:
 			hint := "known here: " + strings.Join(m.asked, ", ")
 			if near := Nearest(key.Value, m.asked); near != "" {
@@ -255,6 +291,13 @@ func (f Field) Fault(hint, format string, args ...any) Fault {
 		width = 1
 	}
 	return f.doc.fault(f.doc.Line+f.node.Line-1, f.node.Column, width, fmt.Sprintf(format, args...), hint)
+}
+
+// FaultAt is a fault at the bytes [start, end) of the field's value.
+func (f Field) FaultAt(start, end int, hint, format string, args ...any) Fault {
+	x := f.at(f.Value, start, end)
+	x.Msg, x.Hint = fmt.Sprintf(format, args...), hint
+	return x
 }
 
 // RuleFaults places what [rule.New] said about the field's value.

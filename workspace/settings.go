@@ -16,6 +16,7 @@ type Settings struct {
 
 	Zone     *time.Location // for days, dates and working time
 	Currency string         // lower-case ISO code: what a bare number beside money means
+	Language string         // of texts that do not say theirs, as in "en" or "pt-br"; lower case
 
 	Budget Budget
 
@@ -33,10 +34,17 @@ type Settings struct {
 	UnusualCustomers int64
 	UnusualShare     int64 // percent
 
-	Sender int64             // Intercom admin in whose name messages go out; 0: none yet
-	Region string            // us, eu or au
-	Teams  map[string]string // our name of a team → Intercom's id; "" while unknown
-	Rotas  map[string]Rota   // of the teams that say how they work; ask [Settings.Rota]
+	KeepDecisions int // months that the decision log is kept
+
+	Sender int64  // Intercom admin in whose name messages go out; 0: none yet
+	Region string // us, eu or au
+
+	ExternalID     string // key of a customer's metadata at Stripe that holds its id at Intercom; empty: none
+	CreateContacts bool   // a customer without a contact gets one
+	Import         bool   // contacts carry what Intercom's own Stripe import would write
+
+	Teams map[string]string // our name of a team → Intercom's id; "" while unknown
+	Rotas map[string]Rota   // of the teams that say how they work; ask [Settings.Rota]
 }
 
 // A Budget is how much contact one person gets, whatever the campaigns and
@@ -51,12 +59,13 @@ type Budget struct {
 // in Intercom's name because no sender is set.
 func Defaults() Settings {
 	return Settings{
-		Zone: time.UTC, Currency: "usd",
+		Zone: time.UTC, Currency: "usd", Language: "en",
 		Budget: Budget{Contacts: 3, Within: 7 * 24 * time.Hour, Apart: 20 * time.Hour},
 		Quiet:  QuietSpan{From: 21 * 60, To: 8 * 60},
 		Region: "us", TimezoneAttribute: "timezone",
 		UnusualCustomers: 100, UnusualShare: 50,
-		Teams: map[string]string{},
+		KeepDecisions: 24,
+		Teams:         map[string]string{},
 	}
 }
 
@@ -84,6 +93,12 @@ func ParseSettings(d Document) (Settings, Faults) {
 			m.Add(f.Fault("use an ISO code such as usd or eur", "%q is not a currency", f.Value))
 		}
 	}
+	if f := m.Text("language", false); f.Set {
+		s.Language = strings.ToLower(f.Value)
+		if !languageTag.MatchString(s.Language) {
+			m.Add(f.Fault("write it as in en, de or pt-br", "%q is not a language", f.Value))
+		}
+	}
 	s.parseQuiet(m)
 	s.HoldUnknownZone = m.Choice("unknown_zone", false, "narrow", "hold").Value == "hold"
 	if f := m.Text("timezone_attribute", false); f.Set {
@@ -106,15 +121,10 @@ func ParseSettings(d Document) (Settings, Faults) {
 		s.UnusualShare = u.number("share", s.UnusualShare, percent, "a share of the members, as in 50%")
 		u.Done()
 	}
-	if i := m.Map("intercom"); i != nil {
-		if f := i.Text("sender", true); f.Set {
-			s.Sender = parseAdmin(i, f)
-		}
-		s.Region = i.Choice("region", false, "us", "eu", "au").Value
-		i.Done()
-	}
+	s.parseIntercom(m)
 	s.parseTeams(m)
-	m.Later("stripe", "holdout", "retention")
+	s.parseRetention(m)
+	m.Later("stripe", "holdout")
 	m.Done()
 	faults.Sort()
 	return s, faults
@@ -122,6 +132,7 @@ func ParseSettings(d Document) (Settings, Faults) {
 
 var (
 	currencyCode = regexp.MustCompile(`^[a-z]{3}$`)
+	languageTag  = regexp.MustCompile(`^[a-z]{2,3}(-[a-z0-9]{2,8}){0,2}$`)
 	digits       = regexp.MustCompile(`^[0-9]{1,18}$`)
 	number       = regexp.MustCompile(`^([0-9]{1,9})$`)
 	percent      = regexp.MustCompile(`^([0-9]{1,5}) ?%$`)

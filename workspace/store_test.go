@@ -41,10 +41,11 @@ func TestParseSettings(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := workspace.Settings{
-		Name: "Acme", Zone: zone, Currency: "eur", Budget: workspace.Defaults().Budget, Quiet: workspace.QuietSpan{From: 545, To: 420}, HoldUnknownZone: true, TimezoneAttribute: "tz",
+		Name: "Acme", Zone: zone, Currency: "eur", Language: "en", Quiet: workspace.QuietSpan{From: 545, To: 420}, HoldUnknownZone: true, TimezoneAttribute: "tz",
 		OptOutTag: "quiet", OptOutAttribute: "off", TestContacts: []string{"ann@example.com", "abc"}, Sender: 7, Region: "eu",
-		UnusualCustomers: 20, UnusualShare: 30,
-		Teams: map[string]string{"renewals": "8201", "billing": ""},
+		UnusualCustomers: 20, UnusualShare: 30, KeepDecisions: workspace.Defaults().KeepDecisions,
+		Budget: workspace.Budget{Contacts: 5, Within: 14 * 24 * time.Hour, Apart: 36 * time.Hour},
+		Teams:  map[string]string{"renewals": "8201", "billing": ""},
 	}
 	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b *time.Location) bool { return a.String() == b.String() })); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
@@ -58,6 +59,29 @@ func TestParseSettings(t *testing.T) {
 	off, faults := workspace.ParseSettings(settingsDoc(t, "kind: workspace\nzone: UTC\ncurrency: usd\ntimezone_attribute: \"\"\ntest_contacts: []\nteams: {}\n"))
 	if len(faults) > 0 || off.TimezoneAttribute != "" || len(off.TestContacts) != 0 {
 		t.Errorf("turned off\n got %+v %s", off, faults.Explain())
+	}
+}
+
+func TestParseSettings_budget(t *testing.T) {
+	t.Parallel()
+	d := workspace.Defaults().Budget
+	for _, tt := range []struct {
+		written string
+		want    workspace.Budget
+	}{
+		{"", d},
+		{"contact_budget: none\n", workspace.Budget{}},
+		{"contact_budget: {}\n", d},
+		{"contact_budget: {contacts: 5, within: 2 weeks, apart: 36 hours}\n", workspace.Budget{Contacts: 5, Within: 14 * 24 * time.Hour, Apart: 36 * time.Hour}},
+		{"contact_budget: {contacts: 1}\n", workspace.Budget{Contacts: 1, Within: d.Within, Apart: d.Apart}},
+		{"contact_budget: {apart: 0 hours}\n", workspace.Budget{Contacts: d.Contacts, Within: d.Within}},
+		{"contact_budget: {contacts: 24, within: 1 day, apart: 1 hour}\n", workspace.Budget{Contacts: 24, Within: 24 * time.Hour, Apart: time.Hour}},
+		{"contact_budget: {contacts: 1000, within: 36500 days, apart: 0 days}\n", workspace.Budget{Contacts: 1000, Within: 36500 * 24 * time.Hour}},
+	} {
+		got, faults := workspace.ParseSettings(settingsDoc(t, "kind: workspace\nzone: UTC\ncurrency: usd\n"+tt.written))
+		if len(faults) > 0 || got.Budget != tt.want {
+			t.Errorf("%q\n got %+v %s\nwant %+v", tt.written, got.Budget, faults.Explain(), tt.want)
+		}
 	}
 }
 

@@ -18,6 +18,8 @@ type campaignsCmd struct {
 	Start  campaignsStartCmd  `cmd:"" help:"Start a campaign that was applied."`
 	Pause  campaignsPauseCmd  `cmd:"" help:"Make a campaign wait; nobody new is enrolled."`
 	Resume campaignsResumeCmd `cmd:"" help:"Let a paused campaign go on."`
+
+	Preview campaignsPreviewCmd `cmd:"" help:"What a campaign would say to a customer, and when; sends nothing."`
 }
 
 type campaignsListCmd struct{}

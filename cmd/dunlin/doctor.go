@@ -77,7 +77,7 @@ func (p *product) examine(ctx context.Context) ([]finding, error) {
 	} else {
 		found = append(found, finding{OK: true, Topic: "workspace", What: fmt.Sprintf("version %d, zone %s, currency %s", settings.Version, settings.Zone, settings.Currency)})
 	}
-	for _, examine := range []func(context.Context) ([]finding, error){p.examineStop, p.examineStripe, p.examineSegments, p.examineWork} {
+	for _, examine := range []func(context.Context) ([]finding, error){p.examineStop, p.examineStripe, p.examineSegments, p.examineWork, p.examineZones} {
 		more, err := examine(ctx)
 		if err != nil {
 			return nil, err

@@ -44,7 +44,9 @@ func (p *product) intercomFindings(ctx context.Context) ([]intercom.Finding, err
 	if err != nil {
 		return nil, err
 	}
-	want := intercom.Expected{Teams: settings.Teams, Owners: map[string][]int64{}, Settings: jobs.LinkSettings(settings)}
+	want := intercom.Expected{
+		Teams: settings.Teams, Owners: map[string][]int64{}, Import: settings.Import, Settings: jobs.Linking(settings, false),
+	}
 	for team, rota := range settings.Rotas {
 		if len(rota.Owners) > 0 {
 			want.Owners[team] = rota.Owners

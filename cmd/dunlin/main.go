@@ -62,8 +62,10 @@ type cli struct {
 
 	Segments   segmentsCmd   `cmd:"" help:"Check rules, look at segments." group:"definitions"`
 	Campaigns  campaignsCmd  `cmd:"" help:"Start, pause and look at campaigns." group:"definitions"`
+	Why        whyCmd        `cmd:"" help:"Why a customer hears from a campaign, or does not, and what would change it." group:"work"`
 	Deliveries deliveriesCmd `cmd:"" help:"What was sent, skipped, or waits, and why." group:"work"`
 	Tasks      tasksCmd      `cmd:"" help:"Follow-up tasks, the most money first." group:"work"`
+	Holds      holdsCmd      `cmd:"" help:"Who is not to be contacted, why, and until when." group:"work"`
 }
 
 func main() {

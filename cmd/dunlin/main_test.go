@@ -20,10 +20,14 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-// TestMain also is a worker's process that a failpoint kills.
+// TestMain also is a worker's process that a failpoint kills, and one that sends
+// as fast as it may.
 func TestMain(m *testing.M) {
 	if os.Getenv(childFailpoint) != "" {
 		os.Exit(child())
+	}
+	if os.Getenv(childPaced) != "" {
+		os.Exit(pacedChild())
 	}
 	pgtest.Main(m)
 }

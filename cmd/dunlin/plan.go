@@ -118,7 +118,7 @@ func (set definitionSet) plan(ctx context.Context, a *app, pool *pgxpool.Pool) e
 		a.say("%s", p)
 	}
 	for _, d := range set.parsed {
-		a.say("campaign %s: %s for members of %s; starts only with dunlin campaigns start %s", d.Name, plural(len(d.Steps), "step"), d.Segment, d.Name)
+		a.say("campaign %s: %s for %s; starts only with dunlin campaigns start %s", d.Name, plural(len(d.Steps), "step"), d.Audience(), d.Name)
 	}
 	return nil
 }

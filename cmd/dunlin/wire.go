@@ -61,10 +61,11 @@ func wire(ctx context.Context, w wiring) (*product, error) {
 	}
 	p.campaigns, err = campaigns.NewStore(campaigns.Config{
 		Pool: w.Pool, Logger: w.Logger, DryRun: w.Env.DryRun, NoIntercom: p.intercom == nil,
-		Contact: p.contact,
-		Unapplied: func(ctx context.Context, tx pgx.Tx, account int, stripeID string) (bool, error) {
-			return stripesync.Unapplied(ctx, tx, account, stripeID)
+		Contacts: p.contacts,
+		Unapplied: func(ctx context.Context, tx pgx.Tx, account int, stripeIDs []string) (map[string]bool, error) {
+			return stripesync.Unapplied(ctx, tx, account, stripeIDs)
 		},
+		AsOf: func(ctx context.Context, tx pgx.Tx) (map[int]time.Time, error) { return stripesync.AsOf(ctx, tx) },
 	})
 	if err != nil {
 		return nil, err
@@ -134,7 +135,7 @@ func (p *product) wireIntercom(ctx context.Context) error {
 		}
 		base = intercomHosts[settings.Region]
 	}
-	client, err := intercom.New(intercom.Config{BaseURL: base, Token: p.Env.IntercomToken, Now: p.Now, Logger: p.Logger})
+	client, err := intercom.New(intercom.Config{BaseURL: base, Token: p.Env.IntercomToken, Now: p.Now, Logger: p.Logger, Pool: p.Pool})
 	if err != nil {
 		return err
 	}
@@ -147,21 +148,36 @@ var intercomHosts = map[string]string{
 	"us": "https://api.intercom.io", "eu": "https://api.eu.intercom.io", "au": "https://api.au.intercom.io",
 }
 
-// contact locks the person a customer is and returns what is stored of the
-// contact.
-func (p *product) contact(ctx context.Context, tx pgx.Tx, ref customers.Ref) (campaigns.Contact, error) {
-	l, err := p.links.Lock(ctx, tx, ref.Account, ref.Customer)
+// contacts returns what is stored of the contacts that customers are, and under
+// lock locks the persons.
+func (p *product) contacts(ctx context.Context, tx pgx.Tx, refs []customers.Ref, lock bool) (map[customers.Ref]campaigns.Contact, error) {
+	asked := make([]intercom.Ref, len(refs))
+	for i, r := range refs {
+		asked[i] = intercom.Ref(r)
+	}
+	read := p.links.ReadAll
+	if lock {
+		read = p.links.LockAll
+	}
+	persons, err := read(ctx, tx, asked)
 	if err != nil {
-		return campaigns.Contact{}, err
+		return nil, err
 	}
-	c := campaigns.Contact{
-		ID: l.ContactID, Role: l.Role, Email: l.Email, OptOut: l.OptedOut, Checked: l.CheckedAt,
-		Place: campaigns.Place{Zone: l.Timezone, LocationCountry: l.Country, LocationRegion: l.Region},
+	out := make(map[customers.Ref]campaigns.Contact, len(persons))
+	for r, l := range persons {
+		c := campaigns.Contact{
+			ID: l.ContactID, Role: l.Role, Email: l.Email, Language: l.Language, OptOut: l.OptedOut, Checked: l.CheckedAt,
+			Place: campaigns.Place{Zone: l.Timezone, LocationCountry: l.Country, LocationRegion: l.Region},
+		}
+		if !l.CheckedAt.IsZero() {
+			c.State = string(l.State)
+		}
+		for _, o := range l.Others {
+			c.Others = append(c.Others, customers.Ref(o))
+		}
+		out[customers.Ref(r)] = c
 	}
-	if !l.CheckedAt.IsZero() {
-		c.State = string(l.State)
-	}
-	return c, nil
+	return out, nil
 }
 
 // startJobs starts the workers. Stop them with stopJobs.

@@ -38,7 +38,7 @@ var rooms = []room{
 		"stripe-go loses nulls and uses floats, so raw JSON is decoded into small structs here"},
 	{"segments", []string{pgxModule, "segments/rule", "customers", "workspace", "github.com/Masterminds/squirrel", yamlModule},
 		"who is in a segment does not depend on what campaigns do about it"},
-	{"campaigns", []string{pgxModule, "segments", "segments/rule", "customers", "workspace", "github.com/osteele/liquid", yamlModule},
+	{"campaigns", []string{pgxModule, "segments", "segments/rule", "customers", "workspace", "github.com/osteele/liquid", "github.com/go-playground/locales", "golang.org/x/text", yamlModule},
 		"decides and records; calling Intercom and queueing are for jobs, so that decisions are testable"},
 	{"intercom", []string{pgxModule},
 		"a client knows its vendor and nothing of the product"},

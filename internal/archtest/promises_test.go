@@ -49,6 +49,13 @@ var promises = map[string][]place{
 		{"campaigns/*.go", `no-stale-contact`},
 		{"campaigns/*_test.go", `no-stale-contact`},
 	},
+	"one-budget": {
+		{"migrations/*.sql", `one-budget`},
+		{"workspace/*.go", `one-budget`},
+		{"campaigns/budget.go", `one-budget`},
+		{"campaigns/budget_test.go", `one-budget`},
+		{"campaigns/decide_test.go", `one-budget`},
+	},
 	"honest-mirror": {
 		{"migrations/*.sql", `ready_at .*honest-mirror`},
 		{"stripesync/*.go", `honest-mirror`},
@@ -78,6 +85,10 @@ var promises = map[string][]place{
 	"every-why": {
 		{"segments/explain.go", `every-why`},
 		{"cmd/dunlin/segments_test.go", `every-why`},
+		{"migrations/*.sql", `create trigger decisions_append_only`},
+		{"campaigns/decisions.go", `every-why`},
+		{"campaigns/why.go", `every-why`},
+		{"campaigns/*_test.go", `every-why`},
 	},
 	"no-surprise-blast": {
 		{"segments/unusual.go", `no-surprise-blast`},

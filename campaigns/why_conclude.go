@@ -1,0 +1,218 @@
+package campaigns
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/dunlin/dunlin/customers"
+)
+
+// neverEnrolled says why there is no enrollment, the first obstacle first, and
+// what would remove it.
+func (a *Answer) neverEnrolled(ctx context.Context, tx pgx.Tx, ref customers.Ref) error {
+	because := func(why, change string) {
+		a.Because = append(a.Because, why)
+		if change != "" {
+			a.Change = append(a.Change, change)
+		}
+	}
+	zone := a.settings.Zone
+	switch {
+	case a.Version == 0:
+		because("the campaign was not stored yet", "")
+		return nil
+	case a.StartedAt == nil && a.past:
+		because("the campaign was not started yet", "")
+	case a.StartedAt == nil:
+		because("the campaign is a draft: nobody has started it", "dunlin campaigns start "+a.Campaign)
+	case a.State == Halted:
+		because("the campaign is paused, and enrolls nobody", "dunlin campaigns resume "+a.Campaign)
+	}
+	if a.waits != "" {
+		because("segment "+a.definition.Segment+" has changed unusually, and enrolls nobody until somebody accepts that", "dunlin segments accept "+a.definition.Segment)
+	}
+	if s := a.Segment; s != nil {
+		switch {
+		case a.unready && !s.Member:
+			because("the customers of account "+a.Account+" are not all here: nobody of it joins a segment before it is synced; see dunlin doctor", "")
+		case s.Until != "" && !s.Member:
+			because("not a member of segment "+s.Segment+": "+s.Until, "")
+		case s.Until != "":
+			because("a member of segment "+s.Segment+" whose rule is false now: "+s.Until, "")
+		case !s.Member && s.True: // only of the past: the ticks had not seen it
+			because("not a member of segment "+s.Segment+" yet: no tick had seen that its rule is true", "")
+		case !s.Member:
+			because("not a member of segment "+s.Segment, "")
+		}
+		if !s.True {
+			for _, c := range lacking(s.Rule) {
+				a.Change = append(a.Change, "if this were so: "+c)
+			}
+		}
+		if s.Changes != nil {
+			a.Change = append(a.Change, fmt.Sprintf("time alone makes the rule of %s %t at %s", s.Segment, !s.True, minute(s.Changes, zone)))
+		}
+	}
+	if len(a.Because) > 0 || a.definition.Name == "" {
+		return nil
+	}
+	if a.Trigger != "" {
+		why, err := a.untriggered(ctx, tx, ref)
+		because(why, "")
+		return err
+	}
+	why, change, err := a.noEpisode(ctx, tx, ref)
+	because(why, change)
+	return err
+}
+
+// untriggered says why no event has enrolled the customer.
+func (a *Answer) untriggered(ctx context.Context, tx pgx.Tx, ref customers.Ref) (string, error) {
+	var last *time.Time
+	err := tx.QueryRow(ctx, `
+		select max(created_at) from dunlin.events
+		where account_id = $1 and customer_id = $2 and type = $3 and created_at <= $4`, ref.Account, ref.Customer, a.Trigger, a.At).Scan(&last)
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("read events: %w", err)
+	case last == nil:
+		return "no event " + a.Trigger + " has happened", nil
+	case last.Before(*a.StartedAt):
+		return "the last event " + a.Trigger + " was at " + minute(last, a.settings.Zone) + ", before the campaign was started", nil
+	}
+	return "the last event " + a.Trigger + " was at " + minute(last, a.settings.Zone) + "; the next tick sees to it", nil
+}
+
+// noEpisode says why a member is not enrolled.
+func (a *Answer) noEpisode(ctx context.Context, tx pgx.Tx, ref customers.Ref) (why, change string, err error) {
+	load := func() (customers.Picture, error) { return customers.Load(ctx, tx, ref) }
+	if a.past {
+		load = func() (customers.Picture, error) { return customers.LoadAt(ctx, tx, ref, a.At) }
+	}
+	p, err := load()
+	if errors.Is(err, customers.ErrBefore) {
+		return "a member, and what of is not known", "", nil
+	}
+	if err != nil {
+		return "", "", err
+	}
+	switch d := a.definition; {
+	case a.Segment != nil && a.Segment.Since != nil && a.Segment.Since.Before(*a.StartedAt) && !d.EnrollExisting:
+		return "was a member before the campaign was started, and it passes those over (existing: ignore)", "another join of segment " + d.Segment, nil
+	case d.Episode.Kind == EpisodeCard && cardEpisode(p) == "":
+		return "there is no card with an expiry, and each card is an episode", "a card", nil
+	case d.Episode.Kind == EpisodeInvoice:
+		return "no open invoice is overdue, and each one is an episode", "an invoice that falls due", nil
+	case d.Episode.Kind == EpisodeSubscription:
+		return "there is no subscription that has not ended, and each one is an episode", "a subscription", nil
+	}
+	return "a member; the next tick enrolls", "", nil
+}
+
+// conclude sums up: the newest enrollment decides, and in it what reached the
+// customer before what waits, and that before what ended.
+func (a *Answer) conclude() {
+	if len(a.Enrollments) == 0 {
+		a.Summary = "Not enrolled"
+		if len(a.Because) > 0 {
+			a.Summary += ": " + a.Because[0]
+		}
+		a.Summary += "."
+		return
+	}
+	var reached *Taken
+	for i := range a.Enrollments {
+		for j := range a.Enrollments[i].Steps {
+			if t := &a.Enrollments[i].Steps[j]; t.Contacts && (t.State == "sent" || t.State == "unknown") {
+				reached = t
+			}
+		}
+	}
+	newest := &a.Enrollments[len(a.Enrollments)-1]
+	a.Contacted = reached != nil
+	a.Summary = a.sum(reached, newest)
+	switch {
+	case newest.State != "active":
+		a.afterTheEnd(newest)
+	case a.State == Halted:
+		a.Change = append(a.Change, "dunlin campaigns resume "+a.Campaign)
+	case a.StoppedAt != nil:
+		a.Change = append(a.Change, "dunlin resume")
+	}
+	for i := range newest.Steps {
+		t := &newest.Steps[i]
+		if t.State != "planned" && t.State != "skipped" || Reason(t.Reason) == Paused && a.State == Halted || Reason(t.Reason) == Stopped && a.StoppedAt != nil {
+			continue
+		}
+		if newest.State != "active" && t.Reason == newest.Reason { // it ended with the enrollment
+			continue
+		}
+		if change := a.toChange(t); change != "" {
+			a.Change = append(a.Change, t.Step+": "+change)
+		}
+	}
+	if newest.State == "active" && a.Segment != nil && a.Segment.Changes != nil && !a.definition.NeverExit {
+		a.Change = append(a.Change, fmt.Sprintf("time alone makes the rule of %s %t at %s", a.Segment.Segment, !a.Segment.True, minute(a.Segment.Changes, a.settings.Zone)))
+	}
+}
+
+// afterTheEnd says what would begin another enrollment.
+func (a *Answer) afterTheEnd(p *Passage) {
+	if s := a.Segment; s != nil && Reason(p.Reason) == LeftSegment && !s.Member {
+		for _, c := range lacking(s.Rule) {
+			a.Change = append(a.Change, "if this were so: "+c)
+		}
+		if s.Changes != nil {
+			a.Change = append(a.Change, fmt.Sprintf("time alone makes the rule of %s %t at %s", s.Segment, !s.True, minute(s.Changes, a.settings.Zone)))
+		}
+	}
+	switch Reason(p.Reason) {
+	case EpisodeOver:
+		a.Change = append(a.Change, "another "+string(a.definition.Episode.Kind)+", while a member")
+	case AlreadyMember:
+		a.Change = append(a.Change, "another join of segment "+a.definition.Segment)
+	}
+}
+
+// sum is the sentence that answers first.
+func (a *Answer) sum(reached *Taken, newest *Passage) string {
+	zone := a.settings.Zone
+	claimed := func() string { return minute(cmp.Or(reached.ClaimedAt, reached.EndedAt), zone) }
+	switch {
+	case reached != nil && reached.State == "unknown":
+		return fmt.Sprintf("Contacted, perhaps: step %s at %s; Intercom gave no clear answer.", reached.Step, claimed())
+	case reached != nil:
+		return fmt.Sprintf("Contacted: step %s at %s.", reached.Step, claimed())
+	}
+	var ended *Taken
+	for i := range newest.Steps {
+		t := &newest.Steps[i]
+		switch {
+		case t.State == "planned" && t.DueAt != nil && !t.DueAt.After(a.At):
+			return fmt.Sprintf("Not contacted yet: step %s is due since %s.", t.Step, minute(t.DueAt, zone))
+		case t.State == "planned" && t.Reason == "":
+			return fmt.Sprintf("Not contacted yet: step %s is planned for %s.", t.Step, minute(t.DueAt, zone))
+		case t.State == "planned":
+			return fmt.Sprintf("Not contacted yet: step %s waits (%s) until %s.", t.Step, t.Words, minute(t.DueAt, zone))
+		case t.State == "claimed":
+			return fmt.Sprintf("Not contacted yet: step %s is under way.", t.Step)
+		}
+		if ended == nil || ended.EndedAt == nil || t.EndedAt != nil && !t.EndedAt.Before(*ended.EndedAt) {
+			ended = t
+		}
+	}
+	switch {
+	case newest.Words != "":
+		return fmt.Sprintf("Not contacted: the enrollment ended at %s (%s).", minute(newest.EndedAt, zone), newest.Words)
+	case ended != nil && ended.Words != "":
+		return fmt.Sprintf("Not contacted: step %s was %s (%s).", ended.Step, ended.State, ended.Words)
+	case ended != nil:
+		return fmt.Sprintf("Not contacted: step %s was %s.", ended.Step, ended.State)
+	}
+	return "Not contacted: the enrollment has no steps."
+}
