@@ -124,7 +124,7 @@ func TestSweep_leavesWhatIsUnderWay(t *testing.T) {
 	if err := (&sweepWorker{Config: w.Config, poker: w.poker}).Work(t.Context(), nil); err != nil {
 		t.Fatal(err)
 	}
-	rows, err := w.Pool.Query(t.Context(), `select (args->>'customer')::bigint from river.river_job where kind = 'deliver'`)
+	rows, err := w.Pool.Query(t.Context(), `select (k->>'customer')::bigint from river.river_job, json_array_elements((args->'keys')::json) k where kind = 'deliver'`)
 	if err != nil {
 		t.Fatal(err)
 	}
