@@ -126,7 +126,7 @@ func move(ctx context.Context, tx pgx.Tx, d Definition, args pgx.NamedArgs, move
 		with moved as (
 			update dunlin.enrollments e set version = @version, goal_until = e.enrolled_at + @goal_within::interval
 			where `+toMoveSQL+`
-			returning e.account_id, e.customer_id, e.episode, e.starts_at),
+			returning e.account_id, e.customer_id, e.episode, e.starts_at, e.anchored_at),
 		stands as (
 			select x.account_id, x.customer_id, x.episode, x.step, x.state, x.scheduled_at as was, x.not_before,
 			       x.state = 'skipped' and x.reason = @gone as gone

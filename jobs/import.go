@@ -66,7 +66,9 @@ func (w *importWorker) Work(ctx context.Context, _ *river.Job[ImportArgs]) error
 		return err
 	}
 	run := &importRun{importWorker: w, settings: settings, round: round, now: w.Now()}
-	err = run.work(ctx)
+	if err = run.work(ctx); errors.Is(err, errStopped) {
+		err = nil // the next job goes on where this one was, after dunlin resume
+	}
 	if run.done && err == nil {
 		return intercom.FinishImport(ctx, w.Pool, importPause)
 	}
@@ -118,7 +120,11 @@ func (r *importRun) mayWrite(contact, email string) bool {
 	return len(only) == 0 || slices.Contains(only, strings.ToLower(contact)) || slices.Contains(only, strings.ToLower(email))
 }
 
-// each does something for each of n, a few at once, until one fails.
+// errStopped breaks a round off: dunlin stop is at once.
+var errStopped = errors.New("dunlin is stopped")
+
+// each does something for each of n, a few at once, until one fails or nothing is
+// to leave any more.
 func (r *importRun) each(ctx context.Context, n int, do func(ctx context.Context, i int) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -127,7 +133,15 @@ func (r *importRun) each(ctx context.Context, n int, do func(ctx context.Context
 	for range min(n, importAtOnce) {
 		wg.Go(func() {
 			for i := range next {
-				if err := do(ctx, i); err != nil {
+				stopped, err := workspace.Stopped(ctx, r.Pool)
+				switch {
+				case err != nil:
+				case stopped:
+					err = errStopped
+				default:
+					err = do(ctx, i)
+				}
+				if err != nil {
 					cancel(err)
 				}
 			}
