@@ -32,9 +32,9 @@ func (campaignsListCmd) Run(ctx context.Context, a *app) error {
 		if err != nil {
 			return err
 		}
-		return list(a, rows, "CAMPAIGN VERSION STATE ENROLLED ACTIVE SENT WAITING UNKNOWN", func(c campaigns.Listed) []string {
+		return list(a, rows, "CAMPAIGN VERSION STATE ENROLLED ACTIVE BEHIND SENT WAITING UNKNOWN", func(c campaigns.Listed) []string {
 			n := func(i int64) string { return strconv.FormatInt(i, 10) }
-			return []string{c.Name, strconv.Itoa(c.Version), string(c.State), n(c.Enrolled), n(c.Active), n(c.Sent), n(c.Waiting), n(c.Unknown)}
+			return []string{c.Name, strconv.Itoa(c.Version), string(c.State), n(c.Enrolled), n(c.Active), n(c.Behind), n(c.Sent), n(c.Waiting), n(c.Unknown)}
 		})
 	})
 }
@@ -66,10 +66,14 @@ type campaignsPauseCmd struct {
 func (c campaignsPauseCmd) Run(ctx context.Context, a *app) error {
 	return a.withDatabase(ctx, func(db *database) error {
 		err := pgx.BeginFunc(ctx, db.Pool, func(tx pgx.Tx) error { return campaigns.Pause(ctx, tx, c.Name, time.Now()) })
-		if err == nil {
-			a.say("campaign %s is paused: what it has planned waits, and nobody new is enrolled", c.Name)
+		switch {
+		case err != nil:
+			return err
+		case a.json:
+			return a.line(map[string]any{"campaign": c.Name, "state": campaigns.Halted})
 		}
-		return err
+		a.say("campaign %s is paused: what it has planned waits, and nobody new is enrolled", c.Name)
+		return nil
 	})
 }
 
