@@ -110,11 +110,48 @@ func TestMove_anchor(t *testing.T) {
 	w.move("c", nil, at)
 	want(t, "no such date", w.rows(ann), []string{"c/nudge planned anchor_missing 1h0m0s"})
 	want(t, "another date, which has passed", w.rows(bob), []string{"c/nudge planned - 1h0m0s"})
+	before := w.dump()
+	w.change([]int64{ann, bob}, "email = 'other@example.com'", "email")
+	w.enroll(at.Add(time.Minute))
+	if got := w.dump(); got != before {
+		t.Errorf("with the next tick\n got %s\nwant %s", got, before)
+	}
 	w.workFor(ann, at)
 	w.wantDelivery(w.key(ann, "c", "nudge"), "planned anchor_missing")
 	w.link(bob, fmt.Sprint("C", bob), at.Add(2*day))
 	w.workFor(bob, at.Add(2*day)) // it expires three days after the move
 	w.wantDelivery(w.key(bob, "c", "nudge"), "sent -")
+}
+
+// TestMove_underWay holds that moving leaves a call alone that is on its way, also
+// of a step that the version does not have (one-contact).
+func TestMove_underWay(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	id := w.customer("ann", nil)
+	w.join(id, "owing", noon)
+	w.link(id, "C1", noon)
+	w.campaign("c", onEntry, mark, `{name: twice, at: 0 days, tag: b}`)
+	w.start("c", noon)
+	k, again := w.key(id, "c", "mark"), w.key(id, "c", "twice")
+	c, ok := w.claim(k, noon)
+	back, too := w.claim(again, noon)
+	if !ok || !too {
+		t.Fatal("not claimed")
+	}
+	w.campaign("c", onEntry, `{name: other, at: 1 day, tag: c}`, `{name: twice, at: 2 days, tag: b}`)
+	w.move("c", nil, noon)
+	want(t, "moved", w.settled(id), []string{"mark claimed -", "other planned -", "twice claimed -"})
+	if !w.record(c, Outcome{Result: Accepted, ExternalID: "1"}, noon) {
+		t.Error("not recorded")
+	}
+	w.wantDelivery(k, "sent -")
+	// What was not done after all follows the version from then on.
+	w.record(back, Outcome{Result: NotDone}, noon)
+	if _, ok := w.claim(again, noon); ok {
+		t.Error("claimed before its time in the new version")
+	}
+	w.wantDelivery(again, "planned not_yet")
 }
 
 // TestMove_property holds, of any two versions, at any time: what was sent stays,
