@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/riverqueue/river"
@@ -123,22 +124,23 @@ func (r *importRun) mayWrite(contact, email string) bool {
 // errStopped breaks a round off: dunlin stop is at once.
 var errStopped = errors.New("dunlin is stopped")
 
-// each does something for each of n, a few at once, until one fails or nothing is
-// to leave any more.
+// each does something for each of n, a few at once, until one fails, or until
+// nothing is to leave any more: then the calls under way are finished.
 func (r *importRun) each(ctx context.Context, n int, do func(ctx context.Context, i int) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	next := make(chan int)
+	var halted atomic.Bool
 	var wg sync.WaitGroup
 	for range min(n, importAtOnce) {
 		wg.Go(func() {
 			for i := range next {
 				stopped, err := workspace.Stopped(ctx, r.Pool)
-				switch {
-				case err != nil:
-				case stopped:
-					err = errStopped
-				default:
+				if stopped {
+					halted.Store(true)
+					continue
+				}
+				if err == nil {
 					err = do(ctx, i)
 				}
 				if err != nil {
@@ -148,14 +150,17 @@ func (r *importRun) each(ctx context.Context, n int, do func(ctx context.Context
 		})
 	}
 	for i := range n {
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || halted.Load() {
 			break
 		}
 		next <- i
 	}
 	close(next)
 	wg.Wait()
-	return context.Cause(ctx)
+	if err := context.Cause(ctx); err != nil || !halted.Load() {
+		return err
+	}
+	return errStopped
 }
 
 // called counts a call and judges how it went. An answer that concerns this
