@@ -9,6 +9,7 @@
 //	catch_up what webhooks lost is found in Stripe's list of events
 //	compare  once a night, the mirror with Stripe
 //	tickets  tasks are handed out and closed, and their tickets followed both ways
+//	reconcile  what may have been done at Intercom is looked for there
 //	import   contacts at Intercom get the attributes and events of their customers
 //
 // Due work lives in our own tables; a job is a poke. It carries an identity and
@@ -54,6 +55,8 @@ const (
 	queueFeed    = "feed"
 	queueTickets = "tickets"
 	queueImport  = "import"
+
+	queueReconcile = "reconcile"
 )
 
 // Config is what the workers work with.
@@ -111,6 +114,7 @@ func New(c Config) (*river.Client[pgx.Tx], error) {
 	river.AddWorker(workers, &compareWorker{Config: c})
 	river.AddWorker(workers, &ticketsWorker{Config: c})
 	river.AddWorker(workers, &importWorker{Config: c})
+	river.AddWorker(workers, &reconcileWorker{Config: c})
 
 	client, err := river.NewClient(riverpgxv5.New(c.Pool), &river.Config{
 		Schema:  Schema,
@@ -124,6 +128,8 @@ func New(c Config) (*river.Client[pgx.Tx], error) {
 			queueFeed:    {MaxWorkers: 1 + len(c.Stripe), FetchCooldown: 10 * time.Millisecond, FetchPollInterval: poll},
 			queueTickets: {MaxWorkers: 1, FetchCooldown: 10 * time.Millisecond, FetchPollInterval: poll},
 			queueImport:  {MaxWorkers: 1, FetchCooldown: 10 * time.Millisecond, FetchPollInterval: poll},
+
+			queueReconcile: {MaxWorkers: 1, FetchCooldown: 10 * time.Millisecond, FetchPollInterval: poll},
 		},
 		PeriodicJobs: c.periodic(),
 		ErrorHandler: errorHandler{c.Logger},
