@@ -1,16 +1,16 @@
 // Package jobs is where Dunlin's work gets done: River jobs, one worker to a
 // file, each loading, deciding, acting and recording.
 //
-//	apply    stored Stripe events go into the mirror
-//	tick     segments are evaluated, campaigns enroll, due deliveries are poked
-//	deliver  one delivery is decided, claimed, sent and recorded
-//	sweep    what was lost on the way is found again
-//	sync     an account's backfill: the first one, and after a gap in its events
-//	catch_up what webhooks lost is found in Stripe's list of events
-//	compare  once a night, the mirror with Stripe
-//	tickets  tasks are handed out and closed, and their tickets followed both ways
-//	reconcile  what may have been done at Intercom is looked for there
-//	import   contacts at Intercom get the attributes and events of their customers
+//	apply     stored Stripe events go into the mirror
+//	tick      segments are evaluated, campaigns enroll, due deliveries are poked
+//	deliver   one delivery is decided, claimed, sent and recorded
+//	sweep     what was lost on the way is found again
+//	sync      an account's backfill: the first one, and after a gap in its events
+//	catch_up  what webhooks lost is found in Stripe's list of events
+//	compare   once a night, the mirror with Stripe
+//	tickets   tasks are handed out and closed, and their tickets followed both ways
+//	import    contacts at Intercom get the attributes and events of their customers
+//	reconcile what may have been done at Intercom is looked for there
 //
 // Due work lives in our own tables; a job is a poke. It carries an identity and
 // no facts, is inserted in the transaction that made it necessary, and may be

@@ -153,14 +153,14 @@ func (p *product) examineWork(ctx context.Context) ([]finding, error) {
 	}
 	found := []finding{{OK: true, Topic: "work", What: fmt.Sprintf("%d deliveries due, %d under way", pending.Due, pending.Claimed)}}
 	if looking > stuck {
-		found = append(found, finding{OK: true, Topic: "work", What: fmt.Sprintf("of %s it is not known whether Intercom has them; Intercom is being searched", deliveries(looking-stuck))})
+		found = append(found, finding{OK: true, Topic: "work", What: fmt.Sprintf("Intercom is being searched for %s of unknown outcome", deliveries(looking-stuck))})
 	}
 	if stuck > 0 {
-		found = append(found, finding{Topic: "work", What: fmt.Sprintf("%s of unknown outcome cannot be looked for at Intercom since more than an hour", deliveries(stuck)),
+		found = append(found, finding{Topic: "work", What: fmt.Sprintf("for more than an hour, %s of unknown outcome could not be looked for at Intercom", deliveries(stuck)),
 			Fix: "is dunlin up or dunlin work running? dunlin deliveries --state unknown --json says what Intercom answers (detail)"})
 	}
 	if asking > 0 {
-		found = append(found, finding{Topic: "work", What: fmt.Sprintf("of %s nobody knows whether Intercom has them", deliveries(asking)),
+		found = append(found, finding{Topic: "work", What: fmt.Sprintf("nobody knows whether Intercom has %s", deliveries(asking)),
 			Fix: "dunlin deliveries --state unknown; look in Intercom for each, then dunlin deliveries settle CUSTOMER CAMPAIGN STEP --sent (or --not-sent)"})
 	}
 	return found, nil
