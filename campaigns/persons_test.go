@@ -73,9 +73,7 @@ func TestClaim_budgetTogether(t *testing.T) {
 		w.link(id, fmt.Sprint("C", i%2), noon)
 	}
 	w.start("c", noon)
-	for _, k := range w.poke(noon, 100) {
-		keys = append(keys, k)
-	}
+	keys = append(keys, w.poke(noon, 100)...)
 	ctx := context.WithoutCancel(t.Context())
 	var mu sync.Mutex
 	claimed := map[string]int{}

@@ -169,10 +169,8 @@ func (s *Store) SettleDoubt(ctx context.Context, d Doubt, externalID string, now
 	settling, again := d.settling(externalID != "", s.LookAfter)
 	ours := false
 	err := pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
-		tag, err := tx.Exec(ctx, `
-			select from dunlin.deliveries where `+oneDelivery+` and state = 'unknown' and look_at is not null and token = @token::uuid for update`,
-			d.Key.args("token", d.token))
-		if ours = err == nil && tag.RowsAffected() > 0; !ours {
+		var err error
+		if ours, err = lockDelivery(ctx, tx, d.Key, `state = 'unknown' and look_at is not null and token = @token::uuid`, "token", d.token); !ours {
 			return err
 		}
 		switch settling {
@@ -194,6 +192,23 @@ func (s *Store) SettleDoubt(ctx context.Context, d Doubt, externalID string, now
 		return "", nil
 	}
 	return settling, nil
+}
+
+// lockDelivery locks a delivery of which a condition holds, and its enrollment
+// first, as a tick and a claim do, so that none of them holds what another waits
+// for. It reports whether there is such a delivery.
+func lockDelivery(ctx context.Context, tx pgx.Tx, k Key, condition string, args ...any) (bool, error) {
+	_, err := tx.Exec(ctx, `
+		select from dunlin.enrollments
+		where account_id = @account and customer_id = @customer and campaign = @campaign and episode = @episode for update`, k.argsWithoutStep())
+	if err != nil {
+		return false, fmt.Errorf("lock enrollment: %w", err)
+	}
+	tag, err := tx.Exec(ctx, `select from dunlin.deliveries where `+oneDelivery+` and `+condition+` for update`, k.args(args...))
+	if err != nil {
+		return false, fmt.Errorf("lock delivery: %w", err)
+	}
+	return tag.RowsAffected() > 0, nil
 }
 
 // ask leaves a doubt to a person, for whom its reason says so.
@@ -221,7 +236,7 @@ func found(ctx context.Context, tx pgx.Tx, k Key, externalID, detail string, why
 		return err
 	}
 	if action == Task && externalID != "" {
-		if err := ticketOpened(ctx, tx, k, externalID, 0); err != nil {
+		if err := ticketOpened(ctx, tx, k, externalID, 0, now); err != nil {
 			return err
 		}
 	}

@@ -89,7 +89,7 @@ func (n DeliveryName) pick(ctx context.Context, tx pgx.Tx, state, otherwise stri
 		join dunlin.accounts a using (account_id)
 		where c.stripe_id = @customer and d.campaign = @campaign and d.step = @step
 		  and (@account = '' or a.name = @account) and (@episode = '' or d.episode = @episode)
-		order by a.name, e.enrolled_at, d.episode for update of d`,
+		order by a.name, e.enrolled_at, d.episode`,
 		pgx.StrictNamedArgs{"customer": n.Customer, "campaign": n.Campaign, "step": n.Step, "account": n.Account, "episode": n.Episode})
 	if err != nil {
 		return named{}, fmt.Errorf("find delivery: %w", err)
@@ -118,7 +118,11 @@ func (n DeliveryName) pick(ctx context.Context, tx pgx.Tx, state, otherwise stri
 	case 0:
 		return named{}, fmt.Errorf("%s is %s, not %s: %s", what, strings.Join(states, " and "), state, otherwise)
 	case 1:
-		return fit[0], nil
+		still, err := lockDelivery(ctx, tx, fit[0].key, `state = @state`, "state", state)
+		if err == nil && !still {
+			err = fmt.Errorf("%s has just changed; look at it again: dunlin why %s %s", what, n.Customer, n.Campaign)
+		}
+		return fit[0], err
 	}
 	return named{}, fmt.Errorf("%s is %s more than once; say which one: %s", what, state, strings.Join(ways, ", or "))
 }

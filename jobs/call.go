@@ -78,10 +78,15 @@ func (w *deliverWorker) openTicket(ctx context.Context, c campaigns.Claim) campa
 	if !objects.Ready() {
 		return campaigns.Outcome{Result: campaigns.Accepted, Detail: "kept as a task of ours: run dunlin intercom setup to open tickets"}
 	}
-	id, err := w.Intercom.CreateTicket(ctx, intercom.Ticket{
+	t := intercom.Ticket{
 		Type: objects.TicketType, Contact: c.ContactID, Title: c.Title, Description: c.Body,
 		Reference: c.Reference, ReferenceAttribute: objects.ReferenceAttribute, Team: c.Team, Admin: admin(c.Owner),
-	})
+	}
+	id, err := w.Intercom.CreateTicket(ctx, t)
+	if unknownAssignee(err) { // refused for certain: better a ticket that nobody owns than none
+		t.Admin, t.Team = "", ""
+		id, err = w.Intercom.CreateTicket(ctx, t)
+	}
 	if noTickets(err) {
 		return campaigns.Outcome{Result: campaigns.Accepted, Detail: "kept as a task of ours: " + err.Error()}
 	}

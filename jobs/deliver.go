@@ -37,8 +37,8 @@ const (
 	// poked is how many deliveries a job is for.
 	poked = 50
 
-	// together is how many deliveries are claimed and called at the same time: as
-	// many become unknown when the process is killed.
+	// together is how many deliveries a worker claims and calls for at the same time,
+	// at most: as many become unknown when the process is killed.
 	together = 10
 
 	// startWithin is how soon after its claim a call must begin, and be sent within
@@ -159,7 +159,7 @@ func (w *deliverWorker) ask(ctx context.Context, keys []campaigns.Key) (known []
 // permitted waits for pacing and returns as many of the deliveries as may be
 // called for.
 func (w *deliverWorker) permitted(ctx context.Context, ready []campaigns.Key, urgently bool) ([]campaigns.Key, error) {
-	some := ready[:min(len(ready), together)]
+	some := ready[:min(len(ready), w.together())]
 	if w.Intercom == nil {
 		return some, nil
 	}

@@ -123,7 +123,7 @@ func New(c Config) (*river.Client[pgx.Tx], error) {
 		Queues: map[string]river.QueueConfig{
 			queueApply:   {MaxWorkers: 4, FetchCooldown: 10 * time.Millisecond, FetchPollInterval: poll},
 			queueTick:    {MaxWorkers: 1, FetchCooldown: 10 * time.Millisecond, FetchPollInterval: poll},
-			queueDeliver: {MaxWorkers: deliverers, FetchCooldown: 10 * time.Millisecond, FetchPollInterval: poll},
+			queueDeliver: {MaxWorkers: (deliverers + c.together() - 1) / c.together(), FetchCooldown: 10 * time.Millisecond, FetchPollInterval: poll},
 			queueSync:    {MaxWorkers: max(len(c.Stripe), 1), FetchCooldown: 10 * time.Millisecond, FetchPollInterval: poll},
 			queueFeed:    {MaxWorkers: 1 + len(c.Stripe), FetchCooldown: 10 * time.Millisecond, FetchPollInterval: poll},
 			queueTickets: {MaxWorkers: 1, FetchCooldown: 10 * time.Millisecond, FetchPollInterval: poll},
@@ -149,6 +149,9 @@ func New(c Config) (*river.Client[pgx.Tx], error) {
 	}
 	return client, nil
 }
+
+// together is how many deliveries a worker claims and calls for at the same time.
+func (c Config) together() int { return min(together, orDefault(c.Deliverers, 20)) }
 
 func (c Config) check() error {
 	var errs []error
