@@ -207,7 +207,7 @@ func (s *Store) claim(ctx context.Context, tx pgx.Tx, list []*situated, claims [
 			if err != nil {
 				return nil, err
 			}
-			c.Reference = fmt.Sprintf("dunlin-%d", id)
+			c.Reference = taskReference(id)
 			var ticket string
 			if c.Owner, ticket, err = keptTask(ctx, tx, id); err != nil {
 				return nil, err
@@ -273,6 +273,9 @@ func referenceOf(k Key) string {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%d\x00%d\x00%s\x00%s\x00%s", k.Account, k.Customer, k.Campaign, k.Episode, k.Step))
 	return strings.ToLower(base32.StdEncoding.EncodeToString(sum[:]))[:10]
 }
+
+// taskReference is what the ticket of a task can be found by.
+func taskReference(id int64) string { return fmt.Sprintf("dunlin-%d", id) }
 
 func taskStays(c Contact) Reason {
 	if c.State == "ambiguous" {

@@ -37,6 +37,11 @@ type Config struct {
 	// AsOf returns for each account the instant up to which all that happened at
 	// Stripe is known.
 	AsOf func(ctx context.Context, tx pgx.Tx) (map[int]time.Time, error)
+
+	// LookAfter is when what may have been done is looked for at Intercom, in
+	// order, from the moment at which that became unknown. Machine time. Nil means
+	// the package's LookAfter; the last of them should not be earlier than its last.
+	LookAfter []time.Duration
 }
 
 // A Store keeps definitions, enrollments, deliveries and tasks.
@@ -61,6 +66,9 @@ func NewStore(c Config) (*Store, error) {
 	}
 	if c.Contacts == nil || c.Unapplied == nil || c.AsOf == nil {
 		errs = append(errs, errors.New("campaigns: Contacts, Unapplied and AsOf are needed to claim"))
+	}
+	if len(c.LookAfter) == 0 {
+		c.LookAfter = LookAfter
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

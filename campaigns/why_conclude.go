@@ -148,7 +148,7 @@ func (a *Answer) conclude() {
 	}
 	for i := range newest.Steps {
 		t := &newest.Steps[i]
-		if t.State != "planned" && t.State != "skipped" || Reason(t.Reason) == Paused && a.State == Halted || Reason(t.Reason) == Stopped && a.StoppedAt != nil {
+		if t.State == "sent" || t.State == "claimed" || t.State == "failed" && newest.State == "exited" || Reason(t.Reason) == Paused && a.State == Halted || Reason(t.Reason) == Stopped && a.StoppedAt != nil {
 			continue
 		}
 		if newest.State != "active" && t.Reason == newest.Reason { // it ended with the enrollment

@@ -9,7 +9,6 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/dunlin/dunlin/campaigns"
-	"github.com/dunlin/dunlin/workspace"
 )
 
 type campaignsCmd struct {
@@ -97,38 +96,5 @@ func (c campaignsResumeCmd) Run(ctx context.Context, a *app) error {
 		}
 		a.say("campaign %s goes on: %s decided afresh; of those who joined meanwhile, %s enrolled", c.Name, plural(r.Woken, "step"), plural(r.Enrolled, "customer"))
 		return nil
-	})
-}
-
-type deliveriesCmd struct {
-	Customer string `help:"Only this customer (cus_…)."`
-	Campaign string `help:"Only this campaign."`
-	State    string `help:"Only this state." enum:"planned,claimed,sent,skipped,failed,unknown," default:""`
-	Limit    int    `help:"At most so many, the newest first." default:"100"`
-}
-
-// Run lists deliveries.
-func (c deliveriesCmd) Run(ctx context.Context, a *app) error {
-	return a.withDatabase(ctx, func(db *database) error { return c.list(ctx, a, db) })
-}
-
-func (c deliveriesCmd) list(ctx context.Context, a *app, db *database) error {
-	settings, err := workspace.Load(ctx, db.Pool)
-	if err != nil {
-		return err
-	}
-	rows, err := campaigns.Deliveries(ctx, db.Pool, campaigns.DeliveryFilter{Customer: c.Customer, Campaign: c.Campaign, State: c.State, Limit: c.Limit})
-	if err != nil {
-		return err
-	}
-	return list(a, rows, "CUSTOMER CAMPAIGN STEP ACTION STATE WHEN WHY", func(d campaigns.Delivery) []string {
-		at, why := d.EndedAt, ""
-		if d.State == "planned" {
-			at = d.DueAt
-		}
-		if d.Reason != nil {
-			why = campaigns.Reason(*d.Reason).Words()
-		}
-		return []string{d.StripeID, d.Campaign, d.Step, d.Action, d.State, when(at, settings.Zone), why}
 	})
 }

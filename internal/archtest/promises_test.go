@@ -31,6 +31,8 @@ var promises = map[string][]place{
 	"one-contact": {
 		{"migrations/*.sql", `constraint deliveries_one_contact primary key \(account_id, customer_id, campaign, episode, step\)`},
 		{"campaigns/*.go", `deliveries_one_contact`},
+		{"campaigns/reconcile.go", `exception of one-contact`},
+		{"jobs/reconcile_test.go", `one-contact`},
 		{"jobs/*.go", `one-contact`},
 		{"campaigns/*_test.go", `one-contact`},
 		{"cmd/dunlin/kill_test.go", `one-contact`},
