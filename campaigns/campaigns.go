@@ -6,23 +6,29 @@
 // enrollment is a delivery, which ends sent, skipped, failed or unknown, with a
 // reason.
 //
-//		joins ── Enroll ──▶ enrollments and planned deliveries
-//		due   ── Poke   ──▶ keys of deliveries for the workers
-//		claim ── Claim  ──▶ [Decide] under the person's lock: send, wait, skip or stop
-//		call  ── Record ──▶ sent, failed or unknown, fenced by the claim's token
+//		tick   ── Follow ──▶ enrollments and planned deliveries, and their ends
+//		due    ── Poke   ──▶ keys of deliveries for the workers, in batches
+//		decide ── Settle ──▶ [Decide]: what waits, is skipped or stops is recorded
+//		claim  ── Claim  ──▶ [Decide] again, under the persons' locks, and the lease
+//		call   ── Record ──▶ sent, failed or unknown, fenced by the claim's token
 //
 //	  - one-contact: the constraint deliveries_one_contact allows one delivery for
 //	    each account, customer, campaign, episode and step name; only a planned one
 //	    can be claimed, and one that was claimed and not heard of again becomes
-//	    unknown and is never claimed again.
+//	    unknown and is not claimed again, unless the campaign says resend.
 //	  - nothing-lost: a delivery is planned with a time or a named thing it waits
 //	    for, or it is in a terminal state with a reason. Losing every job loses no
 //	    delivery: Poke finds it again when its lease runs out.
-//	  - decent-hours: no message is claimed inside the quiet hours of the customer.
-//	  - no-stale-contact: Claim reads membership, conditions, opt-out, stops and
-//	    unapplied events again in the transaction that claims.
+//	  - decent-hours: nothing that reaches the customer is claimed inside their
+//	    quiet hours and days.
+//	  - no-stale-contact: Claim reads membership, goal, conditions, holds, opt-out,
+//	    stops, data age and unapplied events again in the transaction that claims.
+//	  - one-budget: what reaches a person counts from its claim on, whichever of
+//	    their customers, campaigns and channels it was; only one transaction at a
+//	    time decides for a person.
 //	  - no-surprise-blast: storing a definition starts nothing; an enrollment stays
 //	    on the version it began with.
+//	  - every-why: each decision is logged with what it was made of.
 //
 // The package makes no calls and asks no clock: now is an argument.
 package campaigns

@@ -165,7 +165,7 @@ func TestClaim_message(t *testing.T) {
 		t.Fatalf("got %+v %v", c, ok)
 	}
 	c.Token, c.Reference = "", ""
-	want(t, "claim", c, Claim{Key: k, Attempt: 1, At: noon, Action: Message, Channel: InApp, ContactID: "C1", Role: "user", Sender: 9, Body: "Hi &lt;b&gt;Ann&lt;/b&gt;, 49.00 USD"})
+	want(t, "claim", c, Claim{Key: k, Attempt: 1, At: noon, Action: Message, Channel: InApp, ContactID: "C1", Role: "user", Sender: 9, Body: "Hi &lt;b&gt;Ann&lt;/b&gt;, US$49.00"})
 	d := w.delivery(k)
 	if d.ContactID == nil || *d.ContactID != "C1" || d.ClaimedAt == nil || !d.ClaimedAt.Equal(noon) {
 		t.Errorf("got %+v", d)
@@ -522,7 +522,7 @@ func TestSweep(t *testing.T) {
 	if !ok || w.record(claims["mark"], Outcome{Result: Accepted}, noon) || !w.record(again, Outcome{Result: Accepted}, noon) {
 		t.Error("the tag's second attempt")
 	}
-	want(t, "nothing is left to do", w.enrollments(id), []string{"c [entry 2026-03-02T12:00:00Z] v1 finished -"})
+	want(t, "only the task is left to do", w.enrollments(id), []string{"c [entry 2026-03-02T12:00:00Z] v1 active -"})
 
 	// The worker was not dead, only slow: what it learned resolves the unknown.
 	if w.record(claims["nudge"], Outcome{Result: NotDone}, noon) {
@@ -606,6 +606,7 @@ func TestDeliveries_filter(t *testing.T) {
 func TestConcurrent(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
+	w.settings(settingsUTC + "contact_budget: none\n")
 	w.campaign("c", onEntry, nudge, call, mark, `{name: more, at: 0 days, message: {channel: inapp, body: more}}`)
 	const people = 12
 	for i := range people {

@@ -191,7 +191,7 @@ func membersSQL(d Definition, t segments.Tick) string {
 // midnight there are two, and Postgres takes the second.
 func anchorSQL(d Definition) string {
 	if d.Anchor == "" {
-		return `starts_at`
+		return `coalesce(anchored_at, starts_at)`
 	}
 	column := pgx.Identifier{"c", d.Anchor}.Sanitize()
 	if anchorIsDate(d.Anchor) {
@@ -231,12 +231,13 @@ func enroll(ctx context.Context, tx pgx.Tx, d Definition, settings workspace.Set
 			             and e.campaign = @campaign and e.state <> 'active')) as starts_at
 			from `+membersSQL(d, t)+`),
 		fresh as (
-			insert into dunlin.enrollments (account_id, customer_id, campaign, episode, version, state, reason, enrolled_at, starts_at, ended_at, goal_until)
+			insert into dunlin.enrollments (account_id, customer_id, campaign, episode, version, state, reason, enrolled_at, starts_at, ended_at, goal_until, anchored_at)
 			select account_id, customer_id, @campaign, episode, @version,
 			       case when @pass_over then 'exited' else 'active' end,
 			       case when @pass_over then @already::text end,
 			       @at::timestamptz, starts_at, case when @pass_over then @at::timestamptz end,
-			       case when not @pass_over then @at::timestamptz + @goal_within::interval end
+			       case when not @pass_over then @at::timestamptz + @goal_within::interval end,
+			       case when @trigger <> '' then joined_at end
 			from current x
 			where episode is not null and not exists (
 				select from dunlin.enrollments e
@@ -244,7 +245,7 @@ func enroll(ctx context.Context, tx pgx.Tx, d Definition, settings workspace.Set
 				  and (e.episode = x.episode
 				       -- Who left and came back while enrolled has not entered again.
 				       or @by_entry and e.enrolled_at <= x.joined_at and (e.ended_at is null or e.ended_at > x.joined_at)))
-			returning account_id, customer_id, episode, starts_at, state),
+			returning account_id, customer_id, episode, starts_at, anchored_at, state),
 		timed as (
 			select f.account_id, f.customer_id, f.episode, f.starts_at, s.step, s.action, s.contacts, s.expires,
 			       `+anchorSQL(d)+` + s.at as own_time
@@ -389,9 +390,10 @@ func anchorIsDate(name string) bool {
 }
 
 // schedule is when a step is due for one customer, the same reckoning as in
-// enroll: the anchor plus its offset, and not before the enrollment's start.
-func schedule(d Definition, s Step, v rule.Values, startsAt time.Time, zone *time.Location) *time.Time {
-	anchor := startsAt
+// enroll: the anchor plus its offset, and not before the enrollment's start. What
+// steps count from is the attribute that the campaign names, else the event that
+// triggered the enrollment, else its start.
+func schedule(d Definition, s Step, v rule.Values, anchor, startsAt time.Time, zone *time.Location) *time.Time {
 	if d.Anchor != "" {
 		switch x := v.Value(d.Anchor).(type) {
 		case rule.Date:

@@ -491,7 +491,7 @@ func TestSchedule(t *testing.T) {
 						t.Fatal(err)
 					}
 					step, _ := d.Step(x.Step)
-					if at := schedule(d, step, p, start, settings.Zone); at == nil || !at.Equal(*x.ScheduledAt) {
+					if at := schedule(d, step, p, start, start, settings.Zone); at == nil || !at.Equal(*x.ScheduledAt) {
 						t.Errorf("%s %s of %v\nPostgres %s\n      Go %s", name, x.Step, p.Value("card_expires_at"), x.ScheduledAt.In(settings.Zone), at.In(settings.Zone))
 					}
 				}
@@ -501,10 +501,84 @@ func TestSchedule(t *testing.T) {
 			want(t, "a tick moves nothing", w.dump(), before)
 		})
 	}
-	if at := schedule(Definition{Anchor: "next_charge_at"}, Step{}, customers.Picture{}, noon, time.UTC); at != nil {
+	if at := schedule(Definition{Anchor: "next_charge_at"}, Step{}, customers.Picture{}, noon, noon, time.UTC); at != nil {
 		t.Errorf("without an anchor\n got %s", at)
 	}
-	if at := schedule(Definition{Anchor: "card_expires_at"}, Step{}, customers.NewPicture(customers.Ref{}, "", "", map[string]any{"card_expires_at": rule.Date{Year: 2020, Month: 1, Day: 1}}), noon, time.UTC); !at.Equal(noon) {
+	if at := schedule(Definition{Anchor: "card_expires_at"}, Step{}, customers.NewPicture(customers.Ref{}, "", "", map[string]any{"card_expires_at": rule.Date{Year: 2020, Month: 1, Day: 1}}), noon, noon, time.UTC); !at.Equal(noon) {
 		t.Errorf("before the start\n got %s", at)
 	}
+}
+
+// TestEnroll_trigger: each event enrolls once, whoever is a member of the segment
+// if there is one, and steps count from the event, even if it is heard of late.
+func TestEnroll_trigger(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	id, other := w.customer("ann", nil), w.customer("bob", map[string]any{"delinquent": false})
+	w.join(id, "owing", noon)
+	happened := func(customer int64, event string, at time.Time) {
+		w.exec(`insert into dunlin.events (account_id, customer_id, id, type, object, created_at) values ($1, $2, $3, 'charge_failed', $3, $4)`,
+			w.account, customer, event, at)
+	}
+	happened(id, "charge_failed:before", noon.Add(-time.Hour))
+	w.campaign("all", "trigger: charge_failed", `{name: now, at: 0 days, tag: a}`, `{name: soon, at: 1 day, tag: b}`, `{name: later, at: 3 days, tag: c}`)
+	w.campaign("members", "trigger: charge_failed\nsegment: owing", mark)
+	w.start("all", noon)
+	w.start("members", noon)
+	if n := w.enroll(noon.Add(time.Minute)); n != 0 {
+		t.Errorf("what happened before the start\n got %d enrolled\nwant none", n)
+	}
+
+	happened(id, "charge_failed:ch_1", noon.Add(time.Hour))
+	happened(other, "charge_failed:ch_2", noon.Add(time.Hour))
+	at := noon.Add(time.Hour + 26*time.Hour) // a day and two hours after it
+	if n := w.enroll(at); n != 3 {
+		t.Errorf("two events, one of a member\n got %d enrolled\nwant 3", n)
+	}
+	if n := w.enroll(at.Add(time.Minute)); n != 0 {
+		t.Errorf("the same events again\n got %d enrolled\nwant none", n)
+	}
+	key := func(step string) Key { return Key{w.account, id, "all", "charge_failed:ch_1", step} }
+	w.wantDelivery(key("now"), "skipped superseded")
+	w.wantDelivery(key("soon"), "planned -")
+	if d := w.delivery(key("soon")); !d.DueAt.Equal(at) {
+		t.Errorf("the latest of what has passed\n got due %s\nwant at once", d.DueAt)
+	}
+	if d, want := w.delivery(key("later")), noon.Add(time.Hour+3*day); !d.DueAt.Equal(want) {
+		t.Errorf("a later step\n got due %s\nwant %s, from the event on", d.DueAt, want)
+	}
+	w.link(id, "C1", noon.Add(time.Hour+3*day))
+	if _, ok := w.claim(key("later"), noon.Add(time.Hour+3*day)); !ok {
+		t.Errorf("at its time\n got %+v\nwant it claimed", w.delivery(key("later")))
+	}
+}
+
+// TestEnroll_invoices: each open invoice that is overdue is an episode, which ends
+// when it is paid, whatever becomes of the others.
+func TestEnroll_invoices(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	id := w.customer("ann", nil)
+	w.join(id, "owing", noon)
+	w.link(id, "C1", noon)
+	invoice := func(name, status string, due any, attempts int) {
+		w.exec(`insert into dunlin.invoices (account_id, customer_id, id, created_at, status, amount_remaining, amount_remaining_currency, due_at, attempt_count)
+			values ($1, $2, $3, $4, $5, 10, 'usd', $6, $7)`, w.account, id, name, noon.Add(-10*day), status, due, attempts)
+	}
+	invoice("in_due", "open", noon.Add(-day), 0)
+	invoice("in_failed", "open", nil, 2)
+	invoice("in_fresh", "open", nil, 0)
+	invoice("in_later", "open", noon.Add(2*day), 0)
+	invoice("in_paid", "paid", noon.Add(-day), 1)
+	w.campaign("c", "segment: owing\nepisode: invoice\nexisting: enroll", mark)
+	w.start("c", noon)
+	want(t, "overdue", w.enrollments(id), []string{"c [in_due] v1 active -", "c [in_failed] v1 active -"})
+	w.exec(`update dunlin.invoices set status = 'paid', amount_remaining = 0 where id = 'in_due'`)
+	k := Key{w.account, id, "c", "in_due", "mark"}
+	if _, ok := w.claim(k, noon); ok {
+		t.Error("claimed for an invoice that is paid")
+	}
+	w.wantDelivery(k, "skipped episode_over")
+	w.enroll(noon.Add(2 * day))
+	want(t, "two days on", w.enrollments(id), []string{"c [in_due] v1 exited episode_over", "c [in_failed] v1 active -", "c [in_later] v1 active -"})
 }

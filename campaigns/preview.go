@@ -177,12 +177,12 @@ func (a asked) member(ctx context.Context, segment string) (bool, error) {
 
 // foresee is what a step is and when.
 func (s Step) foresee(d Definition, v rule.Values, startsAt time.Time, zone *time.Location) Foreseen {
-	x := Foreseen{Step: s.Name, Action: s.Action, Offset: s.At.String(), Due: utc(schedule(d, s, v, startsAt, zone)), Does: s.does(), Languages: s.languages()}
+	x := Foreseen{Step: s.Name, Action: s.Action, Offset: s.At.String(), Due: utc(schedule(d, s, v, startsAt, startsAt, zone)), Does: s.does(), Languages: s.languages()}
 	if s.If != nil {
 		x.If = s.If.Source()
 	}
 	if d.Anchor != "" {
-		x.own = schedule(d, s, v, time.Time{}, zone)
+		x.own = schedule(d, s, v, startsAt, time.Time{}, zone)
 	} else {
 		own := startsAt.Add(length(s.At))
 		x.own = &own

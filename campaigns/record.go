@@ -58,7 +58,7 @@ func (s *Store) Record(ctx context.Context, c Claim, o Outcome, now time.Time) (
 			return nil
 		}
 		if c.Action == Task && o.ExternalID != "" {
-			if err := ticketOpened(ctx, tx, c.Key, o.ExternalID, c.Owner); err != nil {
+			if err := ticketOpened(ctx, tx, c.Key, o.ExternalID, c.Owner, now); err != nil {
 				return err
 			}
 		}

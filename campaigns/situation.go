@@ -24,6 +24,7 @@ type situated struct {
 	scheduled  *time.Time // as the row has it: what it was ranked by
 	claimed    *time.Time // when it was claimed before; nil: never
 	startsAt   time.Time  // of the enrollment: nothing happens before
+	anchor     time.Time  // what its steps count from, where that is no attribute
 	heldOut    *bool      // as the enrollment has it; nil: not decided yet
 	mentions   []mention  // what the rules it hangs on read of the customer
 	fault      error      // its stored definition, or its segment's, does not check any more
@@ -206,7 +207,7 @@ func (l *look) readDeliveries(ctx context.Context, keys []Key, of map[Key]bool) 
 		forUpdate = "for update skip locked"
 	}
 	rows, err := l.tx.Query(ctx, `
-		select k.place, e.version, e.state, e.starts_at, e.held_out, c.state, coalesce(d.reason, ''), d.scheduled_at, d.claimed_at
+		select k.place, e.version, e.state, e.starts_at, coalesce(e.anchored_at, e.starts_at), e.held_out, c.state, coalesce(d.reason, ''), d.scheduled_at, d.claimed_at
 		from `+keysSQL+`
 		cross join lateral (
 			select reason, scheduled_at, claimed_at from dunlin.deliveries d
@@ -214,7 +215,7 @@ func (l *look) readDeliveries(ctx context.Context, keys []Key, of map[Key]bool) 
 			  and d.state = 'planned' and d.due_at <= @now
 			`+forUpdate+`) d
 		cross join lateral (
-			select version, state, starts_at, held_out from dunlin.enrollments e
+			select version, state, starts_at, anchored_at, held_out from dunlin.enrollments e
 			where e.account_id = k.account_id and e.customer_id = k.customer_id and e.campaign = k.campaign and e.episode = k.episode
 			offset 0) e
 		join dunlin.campaigns c on c.name = k.campaign
@@ -225,16 +226,16 @@ func (l *look) readDeliveries(ctx context.Context, keys []Key, of map[Key]bool) 
 	var place, version int
 	var state string
 	var campaign State
-	var startsAt time.Time
+	var startsAt, anchor time.Time
 	var heldOut *bool
 	var waited Reason
 	var scheduled, claimed *time.Time
-	_, err = pgx.ForEachRow(rows, []any{&place, &version, &state, &startsAt, &heldOut, &campaign, &waited, &scheduled, &claimed}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&place, &version, &state, &startsAt, &anchor, &heldOut, &campaign, &waited, &scheduled, &claimed}, func() error {
 		k := keys[place-1]
 		if !of[k.enrollment()] {
 			return nil
 		}
-		l.list = append(l.list, &situated{key: k, version: version, startsAt: startsAt, heldOut: heldOut, scheduled: scheduled, claimed: claimed, Situation: Situation{
+		l.list = append(l.list, &situated{key: k, version: version, startsAt: startsAt, anchor: anchor, heldOut: heldOut, scheduled: scheduled, claimed: claimed, Situation: Situation{
 			Now: l.now, Settings: l.settings, DryRun: l.DryRun, NoIntercom: l.NoIntercom,
 			Paused: campaign == Halted, Enrolled: state == "active", Waited: waited,
 		}})
@@ -304,7 +305,7 @@ func (l *look) readPictures(ctx context.Context) error {
 		if x.Step.Name == "" {
 			continue
 		}
-		x.Scheduled = schedule(x.definition, x.Step, x.picture, x.startsAt, l.settings.Zone)
+		x.Scheduled = schedule(x.definition, x.Step, x.picture, x.anchor, x.startsAt, l.settings.Zone)
 		if x.Scheduled != nil {
 			expires := x.Scheduled.Add(length(x.Step.Expires))
 			x.Expires = &expires

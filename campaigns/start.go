@@ -53,7 +53,7 @@ func (s *Store) Start(ctx context.Context, tx pgx.Tx, name string, now time.Time
 	if waiting[d.Segment] {
 		return Start{}, fmt.Errorf("campaign %q: its segment %q changed unusually; look at it with dunlin segments list, and if it is right, dunlin segments accept %s", name, d.Segment, d.Segment)
 	}
-	if !d.EnrollExisting && d.Segment != "" {
+	if !d.EnrollExisting && d.Trigger == "" {
 		if err := membersKnown(ctx, tx, d); err != nil {
 			return Start{}, err
 		}
@@ -68,7 +68,7 @@ func (s *Store) Start(ctx context.Context, tx pgx.Tx, name string, now time.Time
 	if out.Enrolled, err = enroll(ctx, tx, d, settings, segments.Tick{At: now, Everyone: true}, !d.EnrollExisting); err != nil {
 		return Start{}, fmt.Errorf("start campaign %q: %w", name, err)
 	}
-	if !d.EnrollExisting {
+	if !d.EnrollExisting && d.Trigger == "" {
 		out.Passed = out.Members
 	}
 	return out, nil

@@ -42,7 +42,7 @@ func (s *Store) openTask(ctx context.Context, tx pgx.Tx, x *situated, c Claim, n
 			       episode = @episode, title = @title, body = @body, team = @team, money_at_risk = @amount::text::numeric, money_at_risk_currency = @currency,
 			       state = 'open', stays = false, opened_at = @now, due_at = @due, done_at = null, done_because = null, snoozed_until = null,
 			       owner = @owner::bigint, assigned_at = case when @owner::bigint is not null then @now::timestamptz end,
-			       note = case when ticket_id is not null then @note end, notes = notes + 1, leased_until = null
+			       note = case when ticket_id is not null then @note end, notes = notes + 1
 			from former f where t.task_id = f.task_id and f.episode <> @episode),
 		fresh as (
 			insert into dunlin.tasks (account_id, customer_id, campaign, episode, step, title, body, team, money_at_risk, money_at_risk_currency,
@@ -84,9 +84,9 @@ func keptTask(ctx context.Context, tx pgx.Tx, id int64) (owner int64, ticket str
 
 // ticketOpened records the ticket that was opened for a claim's task, with the
 // owner it was given there.
-func ticketOpened(ctx context.Context, tx pgx.Tx, key Key, ticket string, owner int64) error {
-	_, err := tx.Exec(ctx, `update dunlin.tasks set ticket_id = @ticket, ticket_owner = nullif(@owner::bigint, 0) where `+oneDelivery,
-		key.args("ticket", ticket, "owner", owner))
+func ticketOpened(ctx context.Context, tx pgx.Tx, key Key, ticket string, owner int64, now time.Time) error {
+	_, err := tx.Exec(ctx, `update dunlin.tasks set ticket_id = @ticket, ticket_owner = nullif(@owner::bigint, 0), ask_at = @ask where `+oneDelivery,
+		key.args("ticket", ticket, "owner", owner, "ask", now.Add(askEvery)))
 	if err != nil {
 		return fmt.Errorf("record ticket: %w", err)
 	}

@@ -34,7 +34,7 @@ func DoneTask(ctx context.Context, db Beginner, id int64, contacted bool, now ti
 		}
 		err := tx.QueryRow(ctx, `
 			update dunlin.tasks set state = 'done', done_at = coalesce(done_at, $2),
-			       done_because = case when done_because is null or $3 = 'contacted' then $3 else done_because end, leased_until = null
+			       done_because = case when done_because is null or $3 = 'contacted' then $3 else done_because end
 			where task_id = $1 returning task_id`, id, now, because).Scan(&id)
 		if err != nil {
 			return err
@@ -58,7 +58,7 @@ func DoneTask(ctx context.Context, db Beginner, id int64, contacted bool, now ti
 func SnoozeTask(ctx context.Context, db Beginner, id int64, until time.Time) error {
 	return changeTask(ctx, db, id, func(tx pgx.Tx) error {
 		return tx.QueryRow(ctx, `
-			update dunlin.tasks set snoozed_until = $2, leased_until = null where task_id = $1 and state = 'open' returning task_id`,
+			update dunlin.tasks set snoozed_until = $2 where task_id = $1 and state = 'open' returning task_id`,
 			id, until.Truncate(time.Second)).Scan(&id)
 	})
 }
@@ -69,18 +69,35 @@ func ReopenTask(ctx context.Context, db Beginner, id int64) error {
 	return changeTask(ctx, db, id, func(tx pgx.Tx) error {
 		return tx.QueryRow(ctx, `
 			update dunlin.tasks set state = 'open', stays = true,
-			       done_at = null, done_because = null, snoozed_until = null, leased_until = null, ask_at = null
+			       done_at = null, done_because = null, snoozed_until = null, ask_at = null
 			where task_id = $1 returning task_id`, id).Scan(&id)
 	})
 }
 
 func changeTask(ctx context.Context, db Beginner, id int64, change func(pgx.Tx) error) error {
-	err := pgx.BeginFunc(ctx, db, change)
+	err := pgx.BeginFunc(ctx, db, func(tx pgx.Tx) error {
+		if err := lockEnrollment(ctx, tx, `task_id`, id); err != nil {
+			return err
+		}
+		return change(tx)
+	})
 	if none(err) {
 		return fmt.Errorf("open task %d: %w; see dunlin tasks", id, workspace.ErrNotFound)
 	}
 	if err != nil {
 		return fmt.Errorf("change task %d: %w", id, err)
+	}
+	return nil
+}
+
+// lockEnrollment locks the enrollment of a task before the task itself is, as a
+// tick and a claim do, so that none of them holds what another waits for.
+func lockEnrollment(ctx context.Context, tx pgx.Tx, column string, value any) error {
+	_, err := tx.Exec(ctx, `
+		select from dunlin.enrollments e join dunlin.tasks t using (account_id, customer_id, campaign, episode)
+		where t.`+pgx.Identifier{column}.Sanitize()+` = $1 for update of e`, value)
+	if err != nil {
+		return fmt.Errorf("lock enrollment: %w", err)
 	}
 	return nil
 }
@@ -106,8 +123,8 @@ func closeTasks(ctx context.Context, tx pgx.Tx, t segments.Tick) (int64, error) 
 				union all
 				select account_id, customer_id from dunlin.membership_log where tick_id = @tick))
 			order by t.task_id for update of t)
-		update dunlin.tasks t set state = 'done', done_at = @at, done_because = o.reason, leased_until = null,
-		       note = case when ticket_id is not null then 'Closed by Dunlin: ' || coalesce(w.words, o.reason) || '.' end, notes = notes + 1
+		update dunlin.tasks t set state = 'done', done_at = @at, done_because = o.reason,
+		       note = 'Closed by Dunlin: ' || coalesce(w.words, o.reason) || '.', notes = notes + 1
 		from over o left join unnest(@reasons::text[], @words::text[]) as w (reason, words) on w.reason = o.reason
 		where t.task_id = o.task_id`,
 		pgx.StrictNamedArgs{

@@ -140,11 +140,16 @@ func (s *Store) HandOut(ctx context.Context, now time.Time) (given int, err erro
 const handOutAtMost = 500
 
 func (s *Store) handOut(ctx context.Context, tx pgx.Tx, week workingTime, team string, now time.Time) (given int, err error) {
+	// A row that somebody else is about to change is left to the next look: so this
+	// waits for nobody while it holds rows.
 	rows, err := tx.Query(ctx, `
-		select task_id, account_id, customer_id from dunlin.tasks
-		where team = $1 and state = 'open' and owner is null and assigned_at is null and (snoozed_until is null or snoozed_until <= $2)
-		order by row_number() over (partition by money_at_risk_currency order by money_at_risk desc nulls last, opened_at, task_id),
-		         money_at_risk_currency nulls last limit $3`, team, now, handOutAtMost)
+		with waiting as (
+			select task_id, row_number() over (partition by money_at_risk_currency order by money_at_risk desc nulls last, opened_at, task_id) as place
+			from dunlin.tasks
+			where team = $1 and state = 'open' and owner is null and assigned_at is null and (snoozed_until is null or snoozed_until <= $2))
+		select t.task_id, t.account_id, t.customer_id from dunlin.tasks t join waiting using (task_id)
+		where t.state = 'open' and t.owner is null and t.assigned_at is null
+		order by place, t.money_at_risk_currency nulls last limit $3 for update of t skip locked`, team, now, handOutAtMost)
 	if err != nil {
 		return 0, err
 	}
@@ -165,13 +170,10 @@ func (s *Store) handOut(ctx context.Context, tx pgx.Tx, week workingTime, team s
 		if owner == nil {
 			return given, nil // a day off, or all have enough for today
 		}
-		tag, err := tx.Exec(ctx, `
-			update dunlin.tasks set owner = $2, assigned_at = $3
-			where task_id = $1 and state = 'open' and owner is null and assigned_at is null`, t.ID, *owner, now)
-		if err != nil {
+		if _, err := tx.Exec(ctx, `update dunlin.tasks set owner = $2, assigned_at = $3 where task_id = $1`, t.ID, *owner, now); err != nil {
 			return 0, err
 		}
-		given += int(tag.RowsAffected())
+		given++
 	}
 	return given, nil
 }

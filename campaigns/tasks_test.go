@@ -195,10 +195,6 @@ func TestTasks_recovery(t *testing.T) {
 
 	w.leave(id, "owing")
 	w.enroll(noon.Add(time.Hour))
-	closed, err := w.store.CloseTasks(t.Context(), noon.Add(time.Hour))
-	if err != nil || closed != 1 {
-		t.Fatalf("closed %d (%v)", closed, err)
-	}
 	want(t, "recovered", w.stands(task), "done left_segment of 1")
 	var note string
 	w.row(&note, `select note from dunlin.tasks where untold`)

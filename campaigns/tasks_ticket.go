@@ -15,7 +15,7 @@ type Ticket struct {
 	Resolved bool
 	Owner    int64     // Intercom admin; 0: nobody
 	Snoozed  time.Time // zero: it is not
-	At       time.Time // Intercom's clock: when it was so
+	At       time.Time // Intercom's clock: when the ticket was last changed
 	Asked    bool      // Intercom was asked; false: a notification said so, which may be late
 }
 
@@ -85,6 +85,9 @@ func (h held) follow(seen Ticket) (out held, ask bool) {
 // ticket still has to be told; a ticket of no task of ours is none of our
 // business.
 func (s *Store) FollowTicket(ctx context.Context, tx pgx.Tx, seen Ticket, told Telling, now time.Time) (Telling, error) {
+	if err := lockEnrollment(ctx, tx, `ticket_id`, seen.ID); err != nil {
+		return Telling{}, err
+	}
 	var id int64
 	var h held
 	var owner, knownOwner *int64

@@ -87,7 +87,7 @@ func TestFollowTicket(t *testing.T) {
 	id := w.owed(noon, 49)[0]
 	task := w.task(id, noon)
 	key := w.key(id, "c", "call")
-	w.tx(func(tx pgx.Tx) error { return ticketOpened(t.Context(), tx, key, "T1", 1) })
+	w.tx(func(tx pgx.Tx) error { return ticketOpened(t.Context(), tx, key, "T1", 1, noon.Add(-askEvery)) })
 	at := func(minutes int) time.Time { return noon.Add(time.Duration(minutes) * time.Minute) }
 
 	// It was opened with its owner: there is nothing to tell, and a first look.

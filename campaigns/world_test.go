@@ -33,7 +33,7 @@ type world struct {
 	account int
 }
 
-const settingsUTC = "kind: workspace\nzone: UTC\ncurrency: usd\nquiet_hours: {from: \"21:00\", to: \"08:00\"}\nintercom: {sender: admin:7}\nteams: {billing: \"8202\"}\ncontact_budget: none\n"
+const settingsUTC = "kind: workspace\nzone: UTC\ncurrency: usd\nquiet_hours: {from: \"21:00\", to: \"08:00\"}\nintercom: {sender: admin:7}\nteams: {billing: \"8202\"}\n"
 
 func newWorld(t testing.TB) *world {
 	t.Helper()

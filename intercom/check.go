@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -19,9 +20,10 @@ type Finding struct {
 // Expected is what the workspace's settings say about Intercom. An empty one is
 // not looked at.
 type Expected struct {
-	Sender string            // id of the teammate messages come from
-	Teams  map[string]string // ids by our name for the team
-	Import bool              // contacts are to carry [ImportedAttributes]
+	Sender string             // id of the teammate messages come from
+	Teams  map[string]string  // ids by our name for the team
+	Owners map[string][]int64 // ids of the teammates who get tasks, by our name for the team
+	Import bool               // contacts are to carry [ImportedAttributes]
 	Settings
 }
 
@@ -39,6 +41,7 @@ func Check(ctx context.Context, client *Client, q Querier, want Expected) []Find
 		checkSender(ctx, client, want.Sender),
 	}
 	findings = append(findings, checkTeams(ctx, client, want.Teams)...)
+	findings = append(findings, checkOwners(ctx, client, want.Owners)...)
 	findings = append(findings, checkTickets(ctx, client, q)...)
 	if want.OptOutTag != "" {
 		findings = append(findings, checkTag(ctx, client, want.OptOutTag))
@@ -104,6 +107,34 @@ func checkTeams(ctx context.Context, client *Client, want map[string]string) []F
 			continue
 		}
 		findings = append(findings, Finding{OK: true, What: fmt.Sprintf("the team %s is Intercom's team %q", name, teams[i].Name)})
+	}
+	return findings
+}
+
+// checkOwners looks for the owners of teams among the teammates. A task of one who
+// is none has an owner here and nobody at Intercom.
+func checkOwners(ctx context.Context, client *Client, want map[string][]int64) []Finding {
+	if len(want) == 0 {
+		return nil
+	}
+	admins, err := client.Admins(ctx)
+	if err != nil {
+		return []Finding{failed("the owners of tasks are teammates", err)}
+	}
+	var findings []Finding
+	for _, team := range slices.Sorted(maps.Keys(want)) {
+		for _, owner := range want[team] {
+			i := slices.IndexFunc(admins, func(a Admin) bool { return a.ID == strconv.FormatInt(owner, 10) })
+			if i < 0 {
+				findings = append(findings, Finding{
+					What: fmt.Sprintf("admin:%d, an owner of team %s, is not a teammate of this workspace", owner, team),
+					Fix:  "correct owners: of the team in the settings",
+				})
+			}
+		}
+	}
+	if len(findings) == 0 {
+		findings = []Finding{{OK: true, What: "the owners of tasks are teammates"}}
 	}
 	return findings
 }

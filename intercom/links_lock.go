@@ -146,36 +146,3 @@ func readPersons(ctx context.Context, q Querier, refs []Ref) (map[Ref]Person, ma
 	}
 	return persons, exists, nil
 }
-
-// Lock locks the person a customer is, until tx ends, and returns the customer's
-// link. It locks the links of every customer that is the same contact, in one
-// order, so that whoever decides for one of them waits for whoever decides for
-// another. A customer without a link has nothing to lock; its link has the state
-// None and a zero CheckedAt.
-func (l *Links) Lock(ctx context.Context, tx Querier, account int, customer int64) (Link, error) {
-	for {
-		seen, err := l.Stored(ctx, tx, account, customer)
-		if err != nil || seen.CheckedAt.IsZero() {
-			return seen, err
-		}
-		rows, err := tx.Query(ctx, `
-			select `+linkColumns+` from dunlin.links l
-			where (account_id = $1 and customer_id = $2) or contact_id = nullif($3, '')
-			order by account_id, customer_id
-			for update`, account, customer, seen.ContactID)
-		if err != nil {
-			return Link{}, fmt.Errorf("lock the links of customer %d of account %d: %w", customer, account, err)
-		}
-		locked, err := pgx.CollectRows(rows, scanLink)
-		if err != nil {
-			return Link{}, fmt.Errorf("lock the links of customer %d of account %d: %w", customer, account, err)
-		}
-		for _, link := range locked {
-			if link.Account == account && link.Customer == customer && link.ContactID == seen.ContactID {
-				return link, nil
-			}
-		}
-		// It was linked to another contact in between: lock that one's rows. Its
-		// own row, locked by now, cannot change again.
-	}
-}

@@ -212,6 +212,7 @@ bad  the time zone attribute "timezone" does not exist at Intercom (names respec
 		f.attrs = []string{"billing_messages_off", "timezone"}
 	})
 	delete(want.Teams, "billing")
+	want.Owners = map[string][]int64{"renewals": {991267716}}
 	if got := findings(t, Check(t.Context(), c, pool, want)); strings.Contains(got, "bad") {
 		t.Errorf("a workspace in order\n%s", got)
 	}
@@ -221,6 +222,7 @@ bad  the time zone attribute "timezone" does not exist at Intercom (names respec
 		change func()
 		want   string
 	}{
+		{"an owner who is gone", func() { want.Owners["renewals"] = []int64{991267716, 6} }, "bad  admin:6, an owner of team renewals, is not a teammate of this workspace"},
 		{"no seat", func() { want.Sender = "5" }, "bad  the sender admin:5 has no inbox seat, so replies reach nobody"},
 		{"no such teammate", func() { want.Sender = "6" }, "bad  the sender admin:6 is not a teammate of this workspace"},
 		{"no sender", func() { want.Sender = "" }, "bad  no teammate is set as sender of messages"},

@@ -60,7 +60,7 @@ func (w *deliverWorker) message(ctx context.Context, c campaigns.Claim) campaign
 		m.Subject, m.Plain = c.Subject, c.Plain
 	}
 	id, err := w.Intercom.CreateMessage(ctx, m)
-	o := w.outcome(c, id, err)
+	o := w.outcome(ctx, c, id, err)
 	var e *intercom.Error
 	if c.Channel == campaigns.Email && errors.As(err, &e) && e.Status == http.StatusForbidden && e.Code == "" {
 		o.Result = campaigns.Refused // unsubscribed from e-mails meanwhile: a 403 about us has a code
@@ -78,14 +78,19 @@ func (w *deliverWorker) openTicket(ctx context.Context, c campaigns.Claim) campa
 	if !objects.Ready() {
 		return campaigns.Outcome{Result: campaigns.Accepted, Detail: "kept as a task of ours: run dunlin intercom setup to open tickets"}
 	}
-	id, err := w.Intercom.CreateTicket(ctx, intercom.Ticket{
+	t := intercom.Ticket{
 		Type: objects.TicketType, Contact: c.ContactID, Title: c.Title, Description: c.Body,
 		Reference: c.Reference, ReferenceAttribute: objects.ReferenceAttribute, Team: c.Team, Admin: admin(c.Owner),
-	})
+	}
+	id, err := w.Intercom.CreateTicket(ctx, t)
+	if unknownAssignee(err) { // refused for certain: better a ticket that nobody owns than none
+		t.Admin, t.Team = "", ""
+		id, err = w.Intercom.CreateTicket(ctx, t)
+	}
 	if noTickets(err) {
 		return campaigns.Outcome{Result: campaigns.Accepted, Detail: "kept as a task of ours: " + err.Error()}
 	}
-	return w.outcome(c, id, err)
+	return w.outcome(ctx, c, id, err)
 }
 
 func (w *deliverWorker) note(ctx context.Context, c campaigns.Claim) campaigns.Outcome {
@@ -94,7 +99,7 @@ func (w *deliverWorker) note(ctx context.Context, c campaigns.Claim) campaigns.O
 		n.Admin = strconv.FormatInt(c.Sender, 10)
 	}
 	id, err := w.Intercom.CreateNote(ctx, n)
-	return w.outcome(c, id, err)
+	return w.outcome(ctx, c, id, err)
 }
 
 // admin is the id of an Intercom teammate, empty for nobody.
@@ -115,7 +120,7 @@ func (w *deliverWorker) tag(ctx context.Context, c campaigns.Claim) campaigns.Ou
 			}
 		}
 	}
-	return w.repeatable(c, id, err)
+	return w.repeatable(ctx, c, id, err)
 }
 
 // untag looks for the tag on the contact and takes it off. A tag that is not
@@ -123,11 +128,11 @@ func (w *deliverWorker) tag(ctx context.Context, c campaigns.Claim) campaigns.Ou
 func (w *deliverWorker) untag(ctx context.Context, c campaigns.Claim) campaigns.Outcome {
 	tags, err := w.Intercom.ContactTags(ctx, c.ContactID)
 	if err != nil {
-		return w.repeatable(c, "", err)
+		return w.repeatable(ctx, c, "", err)
 	}
 	for _, t := range tags {
 		if strings.EqualFold(strings.TrimSpace(t.Name), c.Tag) {
-			return w.repeatable(c, t.ID, w.Intercom.UntagContact(ctx, c.ContactID, t.ID))
+			return w.repeatable(ctx, c, t.ID, w.Intercom.UntagContact(ctx, c.ContactID, t.ID))
 		}
 	}
 	return campaigns.Outcome{Result: campaigns.Accepted, Detail: "the contact did not have the tag"}
@@ -138,9 +143,9 @@ func (w *deliverWorker) untag(ctx context.Context, c campaigns.Claim) campaigns.
 func (w *deliverWorker) event(ctx context.Context, c campaigns.Claim) campaigns.Outcome {
 	err := w.Intercom.CreateEvent(ctx, intercom.Event{Contact: c.ContactID, Role: c.Role, Name: c.Event, At: c.At, Metadata: metadata(c.Values)})
 	if c.Role == "user" {
-		return w.repeatable(c, "", err)
+		return w.repeatable(ctx, c, "", err)
 	}
-	return w.outcome(c, "", err)
+	return w.outcome(ctx, c, "", err)
 }
 
 // attributes writes values to the contact, each as the type its attribute has. An
@@ -153,7 +158,7 @@ func (w *deliverWorker) attributes(ctx context.Context, c campaigns.Claim) campa
 	}
 	known, err := intercom.AttributesNamed(ctx, w.Intercom, w.Pool, names, w.Now())
 	if err != nil {
-		return w.repeatable(c, "", err)
+		return w.repeatable(ctx, c, "", err)
 	}
 	values := map[string]any{}
 	for _, v := range c.Values {
@@ -171,7 +176,7 @@ func (w *deliverWorker) attributes(ctx context.Context, c campaigns.Claim) campa
 			return campaigns.Outcome{Result: campaigns.NotDone, Detail: err.Error(), Retry: retryAfter}
 		}
 	}
-	return w.repeatable(c, "", err)
+	return w.repeatable(ctx, c, "", err)
 }
 
 func (w *deliverWorker) forgetAttributes(ctx context.Context, names []string) {
@@ -186,17 +191,17 @@ const maxRefused = 3
 
 // repeatable is the outcome of a call that may be made again: doubt is no more
 // than a reason to.
-func (w *deliverWorker) repeatable(c campaigns.Claim, id string, err error) campaigns.Outcome {
+func (w *deliverWorker) repeatable(ctx context.Context, c campaigns.Claim, id string, err error) campaigns.Outcome {
 	if intercom.Unknown(err) {
 		return campaigns.Outcome{Result: campaigns.NotDone, Detail: err.Error(), Retry: retryAfter}
 	}
-	return w.outcome(c, id, err)
+	return w.outcome(ctx, c, id, err)
 }
 
 // outcome translates what the client said. Whatever may have been done is
 // unclear and never tried again; what surely was not is tried again when the
 // reason may pass.
-func (w *deliverWorker) outcome(c campaigns.Claim, id string, err error) campaigns.Outcome {
+func (w *deliverWorker) outcome(ctx context.Context, c campaigns.Claim, id string, err error) campaigns.Outcome {
 	if err == nil {
 		return campaigns.Outcome{Result: campaigns.Accepted, ExternalID: id}
 	}
@@ -211,8 +216,13 @@ func (w *deliverWorker) outcome(c campaigns.Claim, id string, err error) campaig
 		if known && !e.RetryAt.IsZero() {
 			o.Retry = max(time.Until(e.RetryAt), time.Second)
 		}
-	case known && (e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden), intercom.Gone(err) && c.Attempt < maxRefused:
+	case known && (e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden):
 		o.Result = campaigns.NotDone
+	case intercom.Gone(err) && c.Attempt < maxRefused: // merged, archived or deleted since: ask who the contact is now
+		o.Result = campaigns.NotDone
+		if err := w.Links.Doubt(ctx, w.Pool, intercom.Ref(c.Key.Ref())); err != nil {
+			w.Logger.Warn("link not doubted", slog.Any("delivery", c.Key), slog.Any("error", err))
+		}
 	default:
 		o.Result = campaigns.Refused
 	}

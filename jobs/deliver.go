@@ -37,13 +37,14 @@ const (
 	// poked is how many deliveries a job is for.
 	poked = 50
 
-	// together is how many deliveries are claimed and called at the same time: as
-	// many become unknown when the process is killed.
+	// together is how many deliveries a worker claims and calls for at the same time,
+	// at most: as many become unknown when the process is killed.
 	together = 10
 
-	// startWithin is how soon after its claim a call must begin; later, the claim
-	// is given back. Machine time.
-	startWithin = 5 * time.Second
+	// startWithin is how soon after its claim a call must begin, and be sent within
+	// five seconds, because a permit that has run out may take two to be had again;
+	// later, the claim is given back. Machine time.
+	startWithin = 3 * time.Second
 
 	// retryAfter is how long a delivery rests after a call that surely did nothing.
 	retryAfter = 30 * time.Second
@@ -158,7 +159,7 @@ func (w *deliverWorker) ask(ctx context.Context, keys []campaigns.Key) (known []
 // permitted waits for pacing and returns as many of the deliveries as may be
 // called for.
 func (w *deliverWorker) permitted(ctx context.Context, ready []campaigns.Key, urgently bool) ([]campaigns.Key, error) {
-	some := ready[:min(len(ready), together)]
+	some := ready[:min(len(ready), w.together())]
 	if w.Intercom == nil {
 		return some, nil
 	}
@@ -173,8 +174,8 @@ func (w *deliverWorker) deliver(ctx context.Context, keys []campaigns.Key) (busy
 	// token. What must wait, stop or be skipped is recorded there, too.
 	w.Failpoint("before_claim")
 	claims, busy, err := w.Campaigns.Claim(ctx, keys, w.Now())
-	if w.Intercom != nil {
-		if unused := len(keys) - len(claims); err == nil && unused > 0 {
+	if w.Intercom != nil && err == nil {
+		if unused := len(keys) - ofIntercom(claims); unused > 0 {
 			w.Intercom.GiveBack(unused)
 		}
 	}
@@ -198,6 +199,16 @@ func (w *deliverWorker) deliver(ctx context.Context, keys []campaigns.Key) (busy
 	}
 	calls.Wait()
 	return busy, errors.Join(errs...)
+}
+
+// ofIntercom is how many claims call Intercom.
+func ofIntercom(claims []campaigns.Claim) (n int) {
+	for _, c := range claims {
+		if c.Action != campaigns.Webhook {
+			n++
+		}
+	}
+	return n
 }
 
 // callAndRecord makes the call of a claim. From here on the process must try to

@@ -6,8 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/riverqueue/river"
-
 	"github.com/dunlin/dunlin/intercom"
 	"github.com/dunlin/dunlin/sandbox"
 )
@@ -127,7 +125,7 @@ func TestDeliver_limitUsedUp(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
 	before := w.intercom.Requests()
-	err := (&deliverWorker{Config: w.Config}).Work(ctx, &river.Job[DeliverArgs]{Args: DeliverArgs{Keys: keys[1:2]}})
+	err := (&deliverWorker{Config: w.Config}).Work(ctx, deliverJob(keys[1]))
 	if err == nil || w.intercom.Requests() != before {
 		t.Errorf("while the limit is used up\n got error %v and %d more requests\nwant it to wait", err, w.intercom.Requests()-before)
 	}

@@ -36,7 +36,6 @@ func (p *Poker) Tickets(ctx context.Context, tx pgx.Tx) error {
 }
 
 const (
-	newsAtOnce    = 100              // notifications in one transaction
 	errandsAtOnce = 8                // tickets looked at and told beside each other
 	ticketsWithin = 60 * time.Second // machine time, until the next job goes on
 )
@@ -75,27 +74,31 @@ func (w *ticketsWorker) Work(ctx context.Context, _ *river.Job[TicketsArgs]) err
 	return w.noteContacts(ctx, admin)
 }
 
-// takeNews follows the notifications that were stored, each once.
+// takeNews follows the notifications that were stored, each once and in its own
+// transaction. How new one is says the ticket in it: an answer of Intercom's can
+// be compared with that.
 func (w *ticketsWorker) takeNews(ctx context.Context) error {
 	for {
 		taken := 0
 		err := pgx.BeginFunc(ctx, w.Pool, func(tx pgx.Tx) error {
 			now := w.Now()
-			news, err := intercom.TakeNews(ctx, tx, now, newsAtOnce)
+			news, err := intercom.TakeNews(ctx, tx, now, 1)
 			taken = len(news)
 			for _, n := range news {
 				if n.Ticket.State.Category == "" {
 					continue // it does not say where the ticket stands
 				}
 				seen := ticket(n.Ticket, false)
-				seen.At = n.At
+				if seen.At.IsZero() {
+					seen.At = n.At
+				}
 				if _, err := w.Campaigns.FollowTicket(ctx, tx, seen, campaigns.Telling{}, now); err != nil {
 					return err
 				}
 			}
 			return err
 		})
-		if err != nil || taken < newsAtOnce {
+		if err != nil || taken == 0 {
 			return err
 		}
 	}

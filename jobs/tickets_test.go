@@ -316,3 +316,75 @@ func TestTickets_noteInstead(t *testing.T) {
 		t.Errorf("notes\n got %q\nwant one with the task's text", notes)
 	}
 }
+
+// TestTickets_job: a notification alone gets the work done.
+func TestTickets_job(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, nil)
+	d.work()
+	d.now = d.now.Add(time.Minute)
+	d.colleague(intercom.TicketChange{State: stateResolved})
+	d.SweepEvery = -1
+	d.run()
+	d.post()
+	d.until("the task is done", `select state = 'done' from dunlin.tasks`)
+}
+
+// TestTickets_wholeWay: a step opens a task with an owner and its ticket; the
+// customer pays; the tick closes the task, and the ticket is resolved.
+func TestTickets_wholeWay(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, aTask, nil)
+	ctx := t.Context()
+	w.exec(`update dunlin.accounts set feed_until = $1`, noon.AddDate(1, 0, 0))
+	w.save("kind: workspace\nzone: UTC\ncurrency: usd\nintercom: {sender: admin:"+sandbox.IntercomAdmin+"}\nteams: {billing: {id: \""+sandbox.IntercomTeamBilling+"\", owners: admin:"+sandbox.IntercomAdmin+"}}\n",
+		func(tx pgx.Tx, d workspace.Document) error {
+			_, err := workspace.Save(ctx, tx, d, noon)
+			return err
+		})
+	if _, err := intercom.Setup(ctx, w.Intercom, w.Pool, noon); err != nil {
+		t.Fatal(err)
+	}
+	w.owing(1)
+	w.start()
+	key := w.keys()[0]
+	if _, err := w.Links.Resolve(ctx, w.Pool, intercom.Customer{Account: key.Account, ID: key.Customer, Email: "ann0@example.com"}, intercom.Settings{}, time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	w.deliver(key)
+	var ticket string
+	w.scan(&ticket, `select coalesce(ticket_id, '') from dunlin.tasks`)
+	seen, err := w.Intercom.Ticket(ctx, ticket)
+	if err != nil || seen.Admin != sandbox.IntercomAdmin || seen.Team != sandbox.IntercomTeamBilling {
+		t.Fatalf("opened\n got %+v (%v)\nwant it with its owner and team", seen, err)
+	}
+	work := func() int {
+		t.Helper()
+		before := w.intercom.Requests()
+		if err := (&ticketsWorker{Config: w.Config}).Work(ctx, &river.Job[TicketsArgs]{}); err != nil {
+			t.Fatal(err)
+		}
+		return w.intercom.Requests() - before
+	}
+	if n := work(); n != 0 {
+		t.Errorf("there is nothing to tell\n got %d calls", n)
+	}
+
+	w.exec(`update dunlin.customers set delinquent = false`)
+	w.exec(`insert into dunlin.changed_customers (account_id, customer_id, attributes) select account_id, customer_id, '{delinquent}' from dunlin.customers`)
+	if _, err := w.Ticker.Tick(ctx); err != nil {
+		t.Fatal(err)
+	}
+	var because string
+	w.scan(&because, `select coalesce(done_because, state) from dunlin.tasks`)
+	if because != "left_segment" {
+		t.Fatalf("after the tick\n got %s\nwant left_segment", because)
+	}
+	work()
+	if seen, err = w.Intercom.Ticket(ctx, ticket); err != nil || !seen.Resolved() || len(seen.Parts) != 1 {
+		t.Errorf("afterwards\n got %+v (%v)\nwant it resolved, with a note", seen, err)
+	}
+	if n := work(); n != 0 {
+		t.Errorf("and nothing more\n got %d calls", n)
+	}
+}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/rivertype"
 
 	"github.com/dunlin/dunlin/campaigns"
 	"github.com/dunlin/dunlin/customers"
@@ -97,7 +98,7 @@ func newWorld(t *testing.T, step string, faults func(*http.Request) sandbox.Faul
 		TickEvery: -1, SweepEvery: -1, FeedEvery: -1, PollEvery: 20 * time.Millisecond, Failpoint: func(string) {},
 	}
 
-	w.scan(&w.account, `insert into dunlin.accounts (name, created_at, mirrored_at, ready_at) values ('main', $1, $1, $1) returning account_id`, noon.Add(-time.Hour))
+	w.scan(&w.account, `insert into dunlin.accounts (name, created_at, mirrored_at, ready_at, feed_until) values ('main', $1, $1, $1, $2) returning account_id`, noon.Add(-time.Hour), noon.AddDate(1, 0, 0))
 	w.save("kind: workspace\nzone: UTC\ncurrency: usd\nquiet_hours: {from: \"21:00\", to: \"08:00\"}\nintercom: {sender: admin:"+sandbox.IntercomAdmin+"}\nteams: {billing: \""+sandbox.IntercomTeamBilling+"\"}\n",
 		func(tx pgx.Tx, d workspace.Document) error {
 			_, err := workspace.Save(t.Context(), tx, d, noon)
@@ -203,7 +204,7 @@ func (w *world) deliver(key campaigns.Key) {
 }
 
 func (w *world) try(key campaigns.Key) error {
-	return (&deliverWorker{Config: w.Config}).Work(w.t.Context(), &river.Job[DeliverArgs]{Args: DeliverArgs{Keys: []campaigns.Key{key}}})
+	return (&deliverWorker{Config: w.Config}).Work(w.t.Context(), deliverJob(key))
 }
 
 // stands says how a delivery stands: state, reason and number of claims.
@@ -257,4 +258,8 @@ func (w *world) run() *river.Client[pgx.Tx] {
 		}
 	})
 	return client
+}
+
+func deliverJob(keys ...campaigns.Key) *river.Job[DeliverArgs] {
+	return &river.Job[DeliverArgs]{JobRow: &rivertype.JobRow{Priority: urgent}, Args: DeliverArgs{Keys: keys}}
 }

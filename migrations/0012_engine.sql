@@ -2,6 +2,7 @@
 -- What the whole campaign language needs of enrollments and deliveries.
 
 alter table dunlin.enrollments
+    add column anchored_at timestamptz, -- the event that triggered it: what its steps count from; null: starts_at
     add column held_out   boolean,     -- nothing is done to the person, to compare; null: not decided yet
     add column goal_until timestamptz, -- until then the goal is looked for; null: there is none
     add column goal_at    timestamptz; -- business time at which it was seen to be reached

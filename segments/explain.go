@@ -20,7 +20,7 @@ const foresight = 2 * 366 * 24 * time.Hour
 type Answer struct {
 	Segment  string          `json:"segment"`
 	Version  int             `json:"version,omitempty"` // of the rule
-	Customer string          `json:"customer"` // id at Stripe
+	Customer string          `json:"customer"`          // id at Stripe
 	At       time.Time       `json:"at"`
 	True     bool            `json:"true"`   // of the rule, at that instant
 	Member   bool            `json:"member"` // of the segment, as the last tick left it

@@ -31,7 +31,7 @@ func TestParseSettings(t *testing.T) {
 	t.Parallel()
 	full := lines("kind: workspace", "name: Acme", "zone: America/New_York", "currency: EUR", `quiet_hours: {from: 9:05, to: "7:00"}`, "unknown_zone: hold",
 		"timezone_attribute: tz", "opt_out: {tag: quiet, attribute: off}", "test_contacts: [Ann@Example.com, ABC]", "intercom: {sender: admin:7, region: eu}",
-		"unusual_change: {customers: 20, share: 30%}", `teams: {renewals: 8201, billing: ""}`)
+		"unusual_change: {customers: 20, share: 30%}", "contact_budget: {contacts: 5, within: 14 days, apart: 36 hours}", "retention: {decisions: 12 months}", `teams: {renewals: 8201, billing: ""}`)
 	got, faults := workspace.ParseSettings(settingsDoc(t, full))
 	if len(faults) > 0 {
 		t.Fatal(faults.Explain())
@@ -43,7 +43,7 @@ func TestParseSettings(t *testing.T) {
 	want := workspace.Settings{
 		Name: "Acme", Zone: zone, Currency: "eur", Language: "en", Quiet: workspace.QuietSpan{From: 545, To: 420}, HoldUnknownZone: true, TimezoneAttribute: "tz",
 		OptOutTag: "quiet", OptOutAttribute: "off", TestContacts: []string{"ann@example.com", "abc"}, Sender: 7, Region: "eu",
-		UnusualCustomers: 20, UnusualShare: 30, KeepDecisions: workspace.Defaults().KeepDecisions,
+		UnusualCustomers: 20, UnusualShare: 30, KeepDecisions: 12,
 		Budget: workspace.Budget{Contacts: 5, Within: 14 * 24 * time.Hour, Apart: 36 * time.Hour},
 		Teams:  map[string]string{"renewals": "8201", "billing": ""},
 	}

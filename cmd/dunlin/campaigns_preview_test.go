@@ -66,7 +66,7 @@ func previewable(t testing.TB) ([]string, *pgxpool.Pool) {
 	execSQL(t, pool, `
 		insert into dunlin.links (account_id, customer_id, state, contact_id, role, timezone, checked_at)
 		select account_id, customer_id, 'linked', 'C1', 'user', 'Europe/Vienna', now() from dunlin.customers where stripe_id = 'cus_01'`)
-	ok(t, environ, bandedWorkspace+"teams: {renewals: \"8201\"}\n", "apply", "-f", "-")
+	ok(t, environ, bandedWorkspace+"intercom: {sender: admin:7}\nteams: {renewals: \"8201\"}\n", "apply", "-f", "-")
 	return environ, pool
 }
 

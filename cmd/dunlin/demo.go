@@ -375,17 +375,32 @@ func (d *demo) catchUp(ctx context.Context, every time.Duration) error {
 }
 
 // settle waits until stored events are applied, asks for one tick at this
-// instant, and waits until nothing is left to do.
+// instant, and waits until nothing is left to do. What a delivery finds out when
+// it catches up with Stripe needs another tick.
 func (d *demo) settle(ctx context.Context) error {
+	const overdue = 100 * time.Millisecond
 	now := d.world.Now()
-	if err := d.wait(ctx, now, func(p jobs.Pending) bool { return p.Events == 0 }); err != nil {
-		return err
+	for done := false; !done; {
+		if err := d.wait(ctx, now, func(p jobs.Pending) bool { return p.Events == 0 }); err != nil {
+			return err
+		}
+		err := pgx.BeginFunc(ctx, d.db.Pool, func(tx pgx.Tx) error { return d.product.poker.Tick(ctx, tx) })
+		if err != nil {
+			return err
+		}
+		asked := time.Now()
+		err = d.wait(ctx, now, func(p jobs.Pending) bool {
+			if p.Ticked == nil || p.Ticked.Before(now) {
+				return false
+			}
+			done = p.None()
+			return done || p.Changes > 0 && p.Events == 0 && time.Since(asked) > overdue
+		})
+		if err != nil {
+			return err
+		}
 	}
-	err := pgx.BeginFunc(ctx, d.db.Pool, func(tx pgx.Tx) error { return d.product.poker.Tick(ctx, tx) })
-	if err != nil {
-		return err
-	}
-	return d.wait(ctx, now, func(p jobs.Pending) bool { return p.None() && p.Ticked != nil && !p.Ticked.Before(now) })
+	return nil
 }
 
 // wait polls our tables until they are as wanted. When nothing comes of it for a

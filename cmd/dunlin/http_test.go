@@ -62,6 +62,8 @@ func TestHandler(t *testing.T) {
 		{"too large", "POST", hook, strings.Repeat("x", 1<<20+1), []string{good}, 413, 0},
 		{"not posted", "GET", hook, "", nil, 405, 0},
 		{"no such account", "POST", "/webhooks/stripe/other", event, []string{good}, 404, 0},
+		{"a notification, and no secret to check it with", "POST", "/webhooks/intercom", "{}", nil, 503, 0},
+		{"Intercom tries the address", "HEAD", "/webhooks/intercom", "", nil, 200, 0},
 		{"alive", "GET", "/healthz", "", nil, 200, 0},
 		{"ready", "GET", "/readyz", "", nil, 200, 0},
 		{"well signed", "POST", hook, event, []string{good}, 200, 1},

@@ -44,7 +44,14 @@ func (p *product) intercomFindings(ctx context.Context) ([]intercom.Finding, err
 	if err != nil {
 		return nil, err
 	}
-	want := intercom.Expected{Teams: settings.Teams, Import: settings.Import, Settings: jobs.Linking(settings, false)}
+	want := intercom.Expected{
+		Teams: settings.Teams, Owners: map[string][]int64{}, Import: settings.Import, Settings: jobs.Linking(settings, false),
+	}
+	for team, rota := range settings.Rotas {
+		if len(rota.Owners) > 0 {
+			want.Owners[team] = rota.Owners
+		}
+	}
 	if settings.Sender != 0 {
 		want.Sender = strconv.FormatInt(settings.Sender, 10)
 	}

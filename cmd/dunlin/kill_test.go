@@ -240,6 +240,9 @@ func (k *killing) lapse() {
 		update river.river_job set state = case when attempt < max_attempts then 'available' else 'discarded' end::river.river_job_state,
 		       finalized_at = case when attempt < max_attempts then null else now() end
 		where state = 'running'`)
+	if _, err := k.product.campaigns.Sweep(k.t.Context(), k.world.Now()); err != nil {
+		k.t.Fatal(err)
+	}
 }
 
 // ahead is how many requests Intercom has accepted that we do not know of.
@@ -350,7 +353,10 @@ func (k *killing) nothingWaitsUnnamed() {
 	if n := count(k.t, k.db.Pool, `
 		select count(*) from dunlin.enrollments e where e.state = 'active' and not exists (
 			select from dunlin.deliveries d where d.account_id = e.account_id and d.customer_id = e.customer_id
-			and d.campaign = e.campaign and d.episode = e.episode and d.state in ('planned', 'claimed'))`); n > 0 {
+			and d.campaign = e.campaign and d.episode = e.episode and d.state in ('planned', 'claimed'))
+		and not exists (
+			select from dunlin.tasks t where t.account_id = e.account_id and t.customer_id = e.customer_id
+			and t.campaign = e.campaign and t.episode = e.episode and t.state = 'open')`); n > 0 {
 		k.t.Errorf("active enrollments with nothing left to do\n got %d\nwant 0", n)
 	}
 }

@@ -1,0 +1,234 @@
+package campaigns
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/dunlin/dunlin/customers"
+)
+
+// TestClaim_budget holds one-budget: what reaches a person counts, whichever of
+// their customers and campaigns it was for, unknowns included, on a rolling
+// window; what is over it waits with that reason, and goes when there is room.
+func TestClaim_budget(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.settings(settingsUTC + "contact_budget: {contacts: 2, within: 7 days, apart: 1 day}\n")
+	a, b := w.customer("ann", nil), w.customer("ann2", nil)
+	for _, id := range []int64{a, b} {
+		w.join(id, "owing", noon)
+		w.link(id, "C1", noon)
+	}
+	message := func(name string, days int) string {
+		return fmt.Sprintf("{name: %s, at: %d days, expires: 10 days, message: {channel: inapp, body: hi}}", name, days)
+	}
+	w.campaign("one", onEntry, message("first", 0), message("third", 2), `{name: mark, at: 2 days, tag: x}`)
+	w.campaign("two", onEntry, message("second", 1))
+	w.start("one", noon)
+	claim := func(id int64, campaign, step string, at time.Time, stands string) {
+		t.Helper()
+		w.exec(`update dunlin.links set checked_at = $1`, at)
+		k := w.key(id, campaign, step)
+		if c, ok := w.claim(k, at); ok {
+			w.record(c, Outcome{Result: Accepted, ExternalID: step}, at)
+		}
+		w.wantDelivery(k, stands)
+	}
+	claim(a, "one", "first", noon, "sent -")
+	claim(b, "one", "first", noon, "planned just_contacted") // another customer, the same person
+	w.start("two", noon)
+	// A day later the two that wait compete: the older one goes.
+	at := noon.Add(day)
+	claim(a, "two", "second", at, "planned outranked")
+	claim(b, "one", "first", at, "sent -")
+	at = noon.Add(2 * day)
+	claim(a, "one", "third", at, "planned contact_budget")
+	if got, want := *w.delivery(w.key(a, "one", "third")).DueAt, noon.Add(7*day); !got.Equal(want) {
+		t.Errorf("over the budget\n got due %s\nwant %s, when the first contact leaves the window", got, want)
+	}
+	claim(a, "one", "mark", at, "sent -") // reaches nobody
+	claim(b, "two", "second", at, "planned contact_budget")
+	w.exec(`update dunlin.deliveries set due_at = $1 where state = 'planned'`, noon.Add(7*day))
+	claim(b, "one", "third", noon.Add(7*day), "planned outranked")
+	claim(a, "two", "second", noon.Add(7*day), "sent -")
+	claim(b, "two", "second", noon.Add(11*day), "skipped contact_budget") // it has waited for its whole time
+}
+
+// TestClaim_budgetTogether: several workers that claim for one person at the same
+// time, in any batches, do not spend the budget twice (one-budget).
+func TestClaim_budgetTogether(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.settings(settingsUTC + "contact_budget: {contacts: 1, within: 7 days, apart: 0 days}\n")
+	var keys []Key
+	w.campaign("c", onEntry, nudge, `{name: more, at: 0 days, message: {channel: inapp, body: more}}`)
+	for i := range 6 {
+		id := w.customer(fmt.Sprint("p", i), nil)
+		w.join(id, "owing", noon)
+		w.link(id, fmt.Sprint("C", i%2), noon)
+	}
+	w.start("c", noon)
+	keys = append(keys, w.poke(noon, 100)...)
+	ctx := context.WithoutCancel(t.Context())
+	var mu sync.Mutex
+	claimed := map[string]int{}
+	var workers sync.WaitGroup
+	for n := range 6 {
+		workers.Go(func() {
+			mine := slices.Clone(keys)
+			slices.SortFunc(mine, func(a, b Key) int { return (n%3 - 1) * a.compare(b) })
+			for len(mine) > 0 {
+				claims, busy, err := w.store.Claim(ctx, mine, noon)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				mu.Lock()
+				for _, c := range claims {
+					claimed[c.ContactID]++
+				}
+				mu.Unlock()
+				mine = busy
+			}
+		})
+	}
+	workers.Wait()
+	if claimed["C0"] != 1 || claimed["C1"] != 1 {
+		t.Errorf("claimed by contact\n got %v\nwant one each", claimed)
+	}
+}
+
+// TestClaim_priority: of two messages for one person the campaign of the higher
+// priority goes first, whichever is older.
+func TestClaim_priority(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	id := w.customer("ann", nil)
+	w.join(id, "owing", noon)
+	w.campaign("low", onEntry, `{name: old, at: 0 days, message: {channel: inapp, body: hi}}`)
+	w.campaign("high", onEntry+"\npriority: 90", `{name: new, at: 1 hour, message: {channel: inapp, body: hi}}`)
+	w.start("low", noon)
+	w.start("high", noon)
+	at := noon.Add(time.Hour)
+	w.link(id, "C1", at)
+	claims, busy, err := w.store.Claim(t.Context(), []Key{w.key(id, "low", "old"), w.key(id, "high", "new")}, at)
+	if err != nil || len(busy) > 0 || len(claims) != 1 || claims[0].Key.Campaign != "high" {
+		t.Errorf("both due\n got %v, busy %v (%v)\nwant the one of high", claims, busy, err)
+	}
+	w.wantDelivery(w.key(id, "low", "old"), "planned outranked")
+}
+
+// TestClaim_holdout: to part of the persons nothing is done, and it is noted when
+// it would have been; the same part each time.
+func TestClaim_holdout(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.campaign("c", onEntry+"\nholdout: 50%", nudge, call, mark)
+	const people = 40
+	ids := map[int64]string{}
+	for i := range people {
+		id := w.customer(fmt.Sprint("p", i), nil)
+		w.join(id, "owing", noon)
+		w.link(id, fmt.Sprint("C", i), noon)
+		ids[id] = fmt.Sprint("C", i)
+	}
+	w.start("c", noon)
+	out := 0
+	for id, contact := range ids {
+		held := heldOut("c", "contact "+contact, 50)
+		if held {
+			out++
+		}
+		for _, step := range []string{"nudge", "call", "mark"} {
+			k := w.key(id, "c", step)
+			_, ok := w.claim(k, noon)
+			if ok == held {
+				t.Errorf("%s of %s\n got claimed %v\nwant %v", step, contact, ok, !held)
+			}
+			if d := w.delivery(k); held && (d.State != "skipped" || *d.Reason != string(HeldOut) || d.ClaimedAt == nil || !d.ClaimedAt.Equal(noon)) {
+				t.Errorf("%s of %s\n got %+v\nwant it skipped as holdout, with when it would have been done", step, contact, d)
+			}
+		}
+		var noted bool
+		w.row(&noted, `select held_out from dunlin.enrollments where customer_id = $1`, id)
+		if noted != held {
+			t.Errorf("%s: the enrollment says %v", contact, noted)
+		}
+	}
+	if out < people/4 || out > people*3/4 {
+		t.Errorf("%d of %d are held out", out, people)
+	}
+	// Linked to somebody else meanwhile, a customer stays where it was decided.
+	w.exec(`update dunlin.enrollments set held_out = true, state = 'active'`)
+	w.exec(`update dunlin.deliveries set state = 'planned', due_at = $1`, noon)
+	for id := range ids {
+		if _, ok := w.claim(w.key(id, "c", "mark"), noon); ok {
+			t.Error("the holdout changed within an enrollment")
+		}
+	}
+}
+
+// TestGoal: reaching it ends the enrollment, at the next tick or at the claim, and
+// after the last step it still counts, for as long as the campaign says.
+func TestGoal(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ids := map[string]int64{}
+	for _, name := range []string{"ticked", "claimed", "after", "late"} {
+		ids[name] = w.customer(name, map[string]any{"plan": "Basic"})
+		w.join(ids[name], "owing", noon)
+		w.link(ids[name], "C-"+name, noon)
+	}
+	w.campaign("c", onEntry+"\ngoal: plan = 'Pro'\ngoal_within: 10 days", `{name: mark, at: 0 days, tag: x}`)
+	w.start("c", noon)
+	upgrade := func(name string) {
+		w.exec(`update dunlin.customers set plan = 'Pro' where customer_id = $1`, ids[name])
+	}
+	stands := func(name, want string) {
+		t.Helper()
+		var got string
+		w.row(&got, `select concat_ws(' ', state, reason, goal_at at time zone 'UTC') from dunlin.enrollments where customer_id = $1`, ids[name])
+		if got != want {
+			t.Errorf("%s\n got %q\nwant %q", name, got, want)
+		}
+	}
+	upgrade("ticked")
+	w.enroll(noon.Add(time.Hour))
+	stands("ticked", "exited goal 2026-03-02 13:00:00")
+	w.wantDelivery(w.key(ids["ticked"], "c", "mark"), "skipped goal")
+
+	upgrade("claimed")
+	if _, ok := w.claim(w.key(ids["claimed"], "c", "mark"), noon); ok {
+		t.Error("claimed although the goal is reached")
+	}
+	stands("claimed", "exited goal 2026-03-02 12:00:00")
+
+	for _, name := range []string{"after", "late"} {
+		c, ok := w.claim(w.key(ids[name], "c", "mark"), noon)
+		if !ok || !w.record(c, Outcome{Result: Accepted}, noon) {
+			t.Fatalf("%s was not sent", name)
+		}
+		stands(name, "finished")
+	}
+	upgrade("after")
+	w.enroll(noon.Add(9 * day))
+	stands("after", "finished 2026-03-11 12:00:00")
+	upgrade("late")
+	w.enroll(noon.Add(10 * day))
+	stands("late", "finished")
+}
+
+// TestSituations_gone: a customer whose row is gone is an error, and no decision.
+func TestSituations_gone(t *testing.T) {
+	t.Parallel()
+	w, id := due(t, nudge)
+	w.exec(`delete from dunlin.customers`)
+	if _, _, err := w.store.Claim(t.Context(), []Key{w.key(id, "c", "nudge")}, noon); !errors.Is(err, customers.ErrNotFound) {
+		t.Errorf("got %v\nwant that there is no such customer", err)
+	}
+}
