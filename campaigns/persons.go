@@ -88,7 +88,7 @@ func (p *persons) contacts(ctx context.Context, tx pgx.Tx, since time.Time) ([][
 		from unnest(@of::int[], @contacts::text[]) as p (person, contact_id)
 		cross join lateral (
 			select * from dunlin.deliveries d
-			where d.contact_id = p.contact_id and d.contacted_at > @since and d.contacted_at is not null
+			where d.contact_id = p.contact_id and coalesce(d.contacted_at, '-infinity') > @since -- only deliveries_contacted will do
 			offset 0) d
 		where p.contact_id <> ''
 		union

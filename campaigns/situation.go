@@ -70,6 +70,11 @@ type stepOf struct {
 // never waits for a lock: what somebody else is at is left out, and busy, so that
 // batches cannot stand in each other's way, nor in a tick's.
 func (s *Store) situations(ctx context.Context, tx pgx.Tx, keys []Key, now time.Time, lock bool) (list []*situated, busy []Key, err error) {
+	// Every statement of a batch looks a few rows up by their keys. Planning them
+	// afresh for each batch takes as long as running them.
+	if _, err := tx.Exec(ctx, `set local plan_cache_mode = force_generic_plan`); err != nil {
+		return nil, nil, fmt.Errorf("decide deliveries: %w", err)
+	}
 	settings, err := workspace.Load(ctx, tx)
 	if err != nil {
 		return nil, nil, err

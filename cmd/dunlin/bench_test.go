@@ -25,6 +25,8 @@ func BenchmarkFigures(b *testing.B) {
 	f.onLarge(small)
 	f.onJoin()
 	f.onStripe()
+	f.onDue()
+	f.onMorning()
 	f.write()
 }
 
@@ -33,6 +35,8 @@ type benchSizes struct {
 	Small, Large int // BENCH_SMALL and BENCH_LARGE: customers, of the same twenty segments. 50,000 and 2,000,000.
 	Join         int // BENCH_JOIN: customers who all join one segment. 1,000,000.
 	Synced       int // BENCH_SYNCED: customers that are read from Stripe. 100,000.
+	Due          int // BENCH_DUE: customers with a delivery, all due at one instant. 100,000.
+	Morning      int // BENCH_MORNING: people who wait for the end of the night. 50,000.
 	Changed      int // BENCH_CHANGED: customers that changed before a tick, and values that its bounds pass. 2,000.
 	Seconds      int // BENCH_SECONDS: of changes, a hundred each. 30.
 }
@@ -49,6 +53,7 @@ func readBenchSizes(b *testing.B) benchSizes {
 	}
 	s := benchSizes{
 		Small: number("BENCH_SMALL", 50_000), Large: number("BENCH_LARGE", 2_000_000), Join: number("BENCH_JOIN", 1_000_000), Synced: number("BENCH_SYNCED", 100_000),
+		Due: number("BENCH_DUE", 100_000), Morning: number("BENCH_MORNING", 50_000),
 		Changed: number("BENCH_CHANGED", 2_000), Seconds: number("BENCH_SECONDS", 30),
 	}
 	if least := max(2*s.Changed, 200*s.Seconds); s.Small < least {
@@ -59,7 +64,8 @@ func readBenchSizes(b *testing.B) benchSizes {
 
 // command is what was typed, with the sizes spelled out.
 func (s benchSizes) command() string {
-	return fmt.Sprintf("make bench BENCH_SMALL=%d BENCH_LARGE=%d BENCH_JOIN=%d BENCH_SYNCED=%d BENCH_CHANGED=%d BENCH_SECONDS=%d", s.Small, s.Large, s.Join, s.Synced, s.Changed, s.Seconds)
+	return fmt.Sprintf("make bench BENCH_SMALL=%d BENCH_LARGE=%d BENCH_JOIN=%d BENCH_SYNCED=%d BENCH_DUE=%d BENCH_MORNING=%d BENCH_CHANGED=%d BENCH_SECONDS=%d",
+		s.Small, s.Large, s.Join, s.Synced, s.Due, s.Morning, s.Changed, s.Seconds)
 }
 
 // figures are one run.

@@ -20,14 +20,17 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-// TestMain also is a worker's process that a failpoint kills, and one that sends
-// as fast as it may.
+// TestMain also is a worker's process that a failpoint kills, one that sends as
+// fast as it may, and one that claims as fast as it can.
 func TestMain(m *testing.M) {
 	if os.Getenv(childFailpoint) != "" {
 		os.Exit(child())
 	}
 	if os.Getenv(childPaced) != "" {
 		os.Exit(pacedChild())
+	}
+	if os.Getenv(childEngine) != "" {
+		os.Exit(engineChild())
 	}
 	pgtest.Main(m)
 }
