@@ -327,6 +327,9 @@ func (s *Store) settle(ctx context.Context, tx pgx.Tx, list []decided, now time.
 	if err != nil {
 		return fmt.Errorf("record decisions: %w", err)
 	}
+	if err := revive(ctx, tx, list, now); err != nil {
+		return err
+	}
 	var stopped []Key
 	var why []string
 	var over []Key

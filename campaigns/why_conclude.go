@@ -30,6 +30,8 @@ func (a *Answer) neverEnrolled(ctx context.Context, tx pgx.Tx, ref customers.Ref
 		because("the campaign was not started yet", "")
 	case a.StartedAt == nil:
 		because("the campaign is a draft: nobody has started it", "dunlin campaigns start "+a.Campaign)
+	case a.State == Halted && a.past:
+		because("the campaign was paused, and enrolled nobody", "")
 	case a.State == Halted:
 		because("the campaign is paused, and enrolls nobody", "dunlin campaigns resume "+a.Campaign)
 	}

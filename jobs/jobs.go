@@ -76,7 +76,7 @@ type Config struct {
 	Webhooks *http.Client
 	Getenv   func(name string) string
 
-	Deliverers int           // deliveries under way at once. Zero means 20.
+	Deliverers int           // deliveries under way at once. Zero means 50.
 	TickGap    time.Duration // between two ticks that changes ask for. Zero means 200 milliseconds, -1: none.
 	TickEvery  time.Duration // at least. Zero means 30 seconds, -1: only who asks ticks.
 	SweepEvery time.Duration // Zero means 30 seconds, -1: only who asks sweeps.
@@ -98,7 +98,7 @@ func New(c Config) (*river.Client[pgx.Tx], error) {
 		c.Failpoint = func(string) {}
 	}
 	c.TickGap = orDefault(c.TickGap, 200*time.Millisecond)
-	deliverers, poll := orDefault(c.Deliverers, 20), orDefault(c.PollEvery, time.Second)
+	deliverers, poll := orDefault(c.Deliverers, 50), orDefault(c.PollEvery, time.Second)
 	poker, err := NewPoker(c.Pool)
 	if err != nil {
 		return nil, err
@@ -151,7 +151,7 @@ func New(c Config) (*river.Client[pgx.Tx], error) {
 }
 
 // together is how many deliveries a worker claims and calls for at the same time.
-func (c Config) together() int { return min(together, orDefault(c.Deliverers, 20)) }
+func (c Config) together() int { return min(together, orDefault(c.Deliverers, 50)) }
 
 func (c Config) check() error {
 	var errs []error

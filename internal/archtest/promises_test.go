@@ -96,6 +96,8 @@ var promises = map[string][]place{
 		{"segments/unusual.go", `no-surprise-blast`},
 		{"segments/*_test.go", `no-surprise-blast`},
 		{"campaigns/*.go", `no-surprise-blast`},
+		{"cmd/dunlin/campaigns_start.go", `no-surprise-blast`},
+		{"cmd/dunlin/campaigns_start_test.go", `no-surprise-blast`},
 		{"campaigns/*_test.go", `no-surprise-blast`},
 	},
 	"honest-money": {
