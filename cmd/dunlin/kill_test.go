@@ -34,6 +34,9 @@ const (
 	childApplication = "dunlin-child" // its sessions' name at Postgres
 )
 
+// lookLate leaves what is lost unknown, so that it can be counted.
+var lookLate = []time.Duration{time.Hour}
+
 // child works jobs as dunlin work does until its failpoint kills it, or nothing
 // is left to do.
 func child() int {
@@ -72,7 +75,7 @@ func child() int {
 		p, err := wire(ctx, wiring{
 			Pool: pool, Logger: slog.New(slog.DiscardHandler), Now: func() time.Time { return at }, Env: env,
 			Deliverers: workers, TickGap: -1, TickEvery: -1, SweepEvery: -1, PollEvery: 50 * time.Millisecond,
-			LookAfter: []time.Duration{time.Hour}, // what is lost stays unknown, to be counted
+			LookAfter: lookLate,
 			Failpoint: func(passing string) {
 				if passing == name && passed.Add(1) == int64(n) {
 					_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
@@ -127,6 +130,7 @@ func newKilling(t *testing.T) *killing {
 			t.Error(err)
 		}
 	})
+	k.product.campaigns.LookAfter = lookLate
 	k.stripe, k.intercom = k.product.Env.StripeBase, k.product.Env.IntercomBase
 	k.from = world.Now()
 	if err := k.product.stripe[0].Backfill(ctx, nil); err != nil {
