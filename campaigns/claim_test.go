@@ -713,3 +713,26 @@ func TestClaim_stopsAtOnce(t *testing.T) {
 	}
 	wg.Wait()
 }
+
+// TestSweep_events holds one-contact for what may start something at Intercom: of a
+// user a second event of the same instant is none, of a lead it is another.
+func TestSweep_events(t *testing.T) {
+	t.Parallel()
+	w, id := due(t, `{name: tell, at: 0 days, event: {name: reminded}}`)
+	lead := w.customer("lee", nil)
+	w.join(lead, "owing", noon)
+	w.link(lead, "C2", noon)
+	w.exec(`update dunlin.links set role = 'lead' where contact_id = 'C2'`)
+	w.enroll(noon)
+	first, _ := w.claim(w.key(id, "c", "tell"), noon)
+	w.claim(w.key(lead, "c", "tell"), noon)
+	w.exec(`update dunlin.deliveries set leased_until = clock_timestamp() - interval '1 second'`)
+	if _, err := w.store.Sweep(t.Context(), noon.Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	w.wantDelivery(w.key(lead, "c", "tell"), "unknown worker_lost")
+	again, ok := w.claim(w.key(id, "c", "tell"), noon.Add(time.Minute))
+	if !ok || !again.At.Equal(first.At) || again.Reference != first.Reference {
+		t.Errorf("of a user\n got %v at %s\nwant it claimed again, at %s as before", ok, again.At, first.At)
+	}
+}

@@ -150,7 +150,9 @@ func (s *Store) Sweep(ctx context.Context, now time.Time) (int64, error) {
 	err := pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, `
 			with lapsed as (
-				select d.account_id, d.customer_id, d.campaign, d.episode, d.step, d.action = any(@repeatable::text[]) as again
+				select d.account_id, d.customer_id, d.campaign, d.episode, d.step, d.action = any(@repeatable::text[])
+				       -- Of a lead Intercom keeps every event, also one that it has already.
+				       and (d.action <> 'event' or exists (select from dunlin.links l where l.contact_id = d.contact_id and l.role = 'user')) as again
 				from dunlin.deliveries d join dunlin.enrollments e using (account_id, customer_id, campaign, episode)
 				where d.state = 'claimed' and d.leased_until < clock_timestamp()
 				for update of e skip locked)

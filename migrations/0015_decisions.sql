@@ -61,7 +61,10 @@ begin
         month := this + make_interval(months => ahead);
         part := 'decisions_' || to_char(month, 'YYYY_MM');
         continue when to_regclass('dunlin.' || part) is not null;
-        -- Attached, and not made as a partition: that would hold up every claim.
+        -- Who logs a decision meanwhile waits, and does not end up in the rest when
+        -- its own month is there. Attached, and not made as a partition: that would
+        -- need a lock that holds up readers, too.
+        lock table dunlin.decisions in share row exclusive mode;
         lock table dunlin.decisions_rest in access exclusive mode;
         execute format('create table dunlin.%I (like dunlin.decisions including all)', part);
         execute format('with moved as (delete from dunlin.decisions_rest where decided_at >= %L and decided_at < %L returning *)
