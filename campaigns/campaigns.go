@@ -11,11 +11,13 @@
 //		decide ── Settle ──▶ [Decide]: what waits, is skipped or stops is recorded
 //		claim  ── Claim  ──▶ [Decide] again, under the persons' locks, and the lease
 //		call   ── Record ──▶ sent, failed or unknown, fenced by the claim's token
+//		doubt  ── SettleDoubt ──▶ sent, a person's turn, or planned again
 //
 //	  - one-contact: the constraint deliveries_one_contact allows one delivery for
 //	    each account, customer, campaign, episode and step name; only a planned one
 //	    can be claimed, and one that was claimed and not heard of again becomes
-//	    unknown and is not claimed again, unless the campaign says resend.
+//	    unknown. It is looked for at Intercom, and planned again only when a person
+//	    says that it is not there, or its campaign says on_unknown: resend.
 //	  - nothing-lost: a delivery is planned with a time or a named thing it waits
 //	    for, or it is in a terminal state with a reason. Losing every job loses no
 //	    delivery: Poke finds it again when its lease runs out.

@@ -207,7 +207,7 @@ func (s *Store) claim(ctx context.Context, tx pgx.Tx, list []*situated, claims [
 			if err != nil {
 				return nil, err
 			}
-			c.Reference = fmt.Sprintf("dunlin-%d", id)
+			c.Reference = taskReference(id)
 			var ticket string
 			if c.Owner, ticket, err = keptTask(ctx, tx, id); err != nil {
 				return nil, err
@@ -274,6 +274,9 @@ func referenceOf(k Key) string {
 	return strings.ToLower(base32.StdEncoding.EncodeToString(sum[:]))[:10]
 }
 
+// taskReference is what the ticket of a task can be found by.
+func taskReference(id int64) string { return fmt.Sprintf("dunlin-%d", id) }
+
 func taskStays(c Contact) Reason {
 	if c.State == "ambiguous" {
 		return AmbiguousContact
@@ -323,6 +326,9 @@ func (s *Store) settle(ctx context.Context, tx pgx.Tx, list []decided, now time.
 		from k where `+sameDelivery("d"), args)
 	if err != nil {
 		return fmt.Errorf("record decisions: %w", err)
+	}
+	if err := revive(ctx, tx, list, now); err != nil {
+		return err
 	}
 	var stopped []Key
 	var why []string

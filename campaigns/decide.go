@@ -19,7 +19,8 @@ const (
 	Skip Verdict = "skip" // never; the enrollment goes on
 	Stop Verdict = "stop" // never, and the enrollment ends
 
-	failing Verdict = "fail" // it cannot be done: no verdict of [Decide], but of what follows it
+	failing Verdict = "fail"   // it cannot be done: no verdict of [Decide], but of what follows it
+	settled Verdict = "settle" // what became of an outcome that was not known, or failed: the same
 )
 
 // How long a named wait lasts before it is decided again, when nothing better

@@ -350,7 +350,7 @@ func reschedule(ctx context.Context, tx pgx.Tx, d Definition, settings workspace
 	addSteps(args, d)
 	_, err := tx.Exec(ctx, `
 		with timed as (
-			select x.account_id, x.customer_id, x.episode, x.step, e.starts_at, s.expires, x.scheduled_at as was,
+			select x.account_id, x.customer_id, x.episode, x.step, e.starts_at, s.expires, x.scheduled_at as was, x.not_before,
 			       `+anchorSQL(d)+` + s.at as own_time
 			from dunlin.enrollments e
 			join dunlin.customers c using (account_id, customer_id)
@@ -359,8 +359,8 @@ func reschedule(ctx context.Context, tx pgx.Tx, d Definition, settings workspace
 			where e.campaign = @campaign and e.version = @version and e.state = 'active' and x.state = 'planned' and `+amongSQL(t, d, "e")+`
 			  and c.`+pgx.Identifier{d.Anchor}.Sanitize()+` is not null),
 		moved as (
-			select *, greatest(own_time, starts_at) as scheduled_at,
-			       bool_or(was is distinct from greatest(own_time, starts_at)) over enrollment as moves,
+			select *, greatest(own_time, starts_at, not_before) as scheduled_at,
+			       bool_or(was is distinct from greatest(own_time, starts_at, not_before)) over enrollment as moves,
 			       `+lateSQL(d, "@at::timestamptz", "enrollment")+` as late
 			from timed
 			window enrollment as (partition by account_id, customer_id, episode)),

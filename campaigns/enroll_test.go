@@ -58,11 +58,11 @@ func TestStart(t *testing.T) {
 	if err := w.startError("none"); !errors.Is(err, workspace.ErrNotFound) {
 		t.Errorf("got %v", err)
 	}
-	w.tx(func(tx pgx.Tx) error { return Pause(t.Context(), tx, "all-in") })
+	w.tx(func(tx pgx.Tx) error { return Pause(t.Context(), tx, "all-in", noon) })
 	if err := w.startError("all-in"); err == nil || !strings.Contains(err.Error(), "dunlin campaigns resume all-in") {
 		t.Errorf("start what is paused\n got %v", err)
 	}
-	err := pgx.BeginFunc(t.Context(), w.pool, func(tx pgx.Tx) error { return Pause(t.Context(), tx, "draft") })
+	err := pgx.BeginFunc(t.Context(), w.pool, func(tx pgx.Tx) error { return Pause(t.Context(), tx, "draft", noon) })
 	if err == nil || !strings.Contains(err.Error(), `campaign "draft" is draft, not running`) {
 		t.Errorf("pause a draft\n got %v", err)
 	}
@@ -338,7 +338,7 @@ func TestPauseAndResume(t *testing.T) {
 	w.join(a, "owing", noon)
 	w.campaign("c", onEntry, call)
 	w.start("c", noon)
-	w.tx(func(tx pgx.Tx) error { return Pause(t.Context(), tx, "c") })
+	w.tx(func(tx pgx.Tx) error { return Pause(t.Context(), tx, "c", noon) })
 	w.join(b, "owing", noon.Add(time.Minute))
 	if n := w.enroll(noon.Add(time.Minute)); n != 0 {
 		t.Errorf("a paused campaign enrolled %d", n)
@@ -348,14 +348,33 @@ func TestPauseAndResume(t *testing.T) {
 		t.Error("claimed in a paused campaign")
 	}
 	want(t, "waits for the resume", w.rows(a), []string{"c/call planned campaign_paused 1h1m0s"})
-	w.tx(func(tx pgx.Tx) error { return Resume(t.Context(), tx, "c", noon.Add(2*time.Minute)) })
+	w.tx(func(tx pgx.Tx) error {
+		r, err := w.store.Resume(t.Context(), tx, "c", noon.Add(2*time.Minute))
+		want(t, "resumed", r, Resumption{Campaign: "c", Woken: 1, Enrolled: 1})
+		return err
+	})
 	want(t, "due at once", w.rows(a), []string{"c/call planned campaign_paused 2m0s"})
+	want(t, "who joined meanwhile", w.rows(b), []string{"c/call planned - 2m0s"})
 	if _, ok := w.claim(k, noon.Add(2*time.Minute)); ok {
 		t.Error("a task without a contact is claimed")
 	}
 	w.wantDelivery(k, "sent -")
-	if n := w.enroll(noon.Add(3 * time.Minute)); n != 1 {
-		t.Errorf("who joined meanwhile\n got %d\nwant 1", n)
+	if n := w.enroll(noon.Add(3 * time.Minute)); n != 0 {
+		t.Errorf("enrolled by the next tick\n got %d\nwant none", n)
+	}
+
+	// Of any instant it can be told (every-why).
+	w.since(noon.Add(-day))
+	w.exec(`update dunlin.campaign_versions set created_at = $1`, noon.Add(-time.Hour))
+	w.exec(`update dunlin.segment_versions set created_at = $1`, noon.Add(-time.Hour))
+	now := noon.Add(time.Hour)
+	for at, state := range map[time.Duration]State{-time.Minute: Draft, 30 * time.Second: Halted, 90 * time.Second: Halted, 2 * time.Minute: Running} {
+		if got := w.why(b, now, noon.Add(at)); got.State != state {
+			t.Errorf("at %s\n got %q: %s\nwant %q", at, got.State, got.Summary, state)
+		}
+	}
+	if got := w.why(b, now, noon.Add(90*time.Second)); !strings.Contains(got.Summary, "the campaign was paused, and enrolled nobody") {
+		t.Errorf("why not enrolled while it was paused\n got %s", got.Summary)
 	}
 }
 

@@ -44,6 +44,8 @@ type inputs struct {
 	Holdout     *holdoutInput `json:"holdout,omitempty"`
 	Variant     string        `json:"variant,omitempty"`
 
+	By string `json:"by,omitempty"` // of what people say afterwards: who
+
 	Values json.RawMessage `json:"values,omitempty"` // of the attributes that the rules mention
 }
 

@@ -257,14 +257,14 @@ func (l *life) work() {
 		if !ok {
 			continue // outranked by the one before, or just contacted
 		}
-		l.tell("  %s/%s: %s", k.Campaign, k.Step, said(c))
+		l.tell("  %s/%s: %s", k.Campaign, k.Step, inOneLine(c))
 		l.known["delivery "+k.Campaign+"/"+k.Episode+"/"+k.Step] = "sent -"
 		l.record(c, Outcome{Result: Accepted, ExternalID: "at Intercom"}, l.now)
 	}
 }
 
-// said is what a claim does, in one line.
-func said(c Claim) string {
+// inOneLine is what a claim does, in one line.
+func inOneLine(c Claim) string {
 	switch text := regexp.MustCompile(`<a href="([^"]*)">([^<]*)</a>`).ReplaceAllString(c.Body, "$2 ($1)"); c.Action {
 	case Message:
 		text = strings.TrimSpace(regexp.MustCompile(`<[^>]*>`).ReplaceAllString(text, ""))

@@ -262,12 +262,13 @@ func (s Step) says(campaign, who string, picture customers.Picture, contact Cont
 }
 
 // catchUp marks the steps that an enrollment would skip, because their time had
-// come when it began at startsAt, as enrolling does.
+// come when it began at startsAt, as enrolling does. A step whose condition is not
+// met takes nobody's place.
 func catchUp(how CatchUp, steps []Foreseen, startsAt time.Time) {
 	var latest time.Time
 	late := func(x Foreseen) bool { return x.own != nil && !x.own.After(startsAt) }
 	for _, x := range steps {
-		if late(x) && x.own.After(latest) {
+		if unmet := x.Condition != nil && !*x.Condition; late(x) && !unmet && x.own.After(latest) {
 			latest = *x.own
 		}
 	}

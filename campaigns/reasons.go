@@ -51,7 +51,19 @@ const (
 	CallRefused   Reason = "refused"         // Intercom did not do it and would not
 	NoClearAnswer Reason = "no_clear_answer" // it may have been done
 	WorkerLost    Reason = "worker_lost"     // claimed, and never heard of again
+	NotFound      Reason = "not_found"       // it may have been done, and Intercom was searched in vain: a person has to say
+	Untraceable   Reason = "untraceable"     // it may have been done, and leaves nothing to look for: a person has to say
 	Unrenderable  Reason = "template"        // the text has no meaning for this customer
+)
+
+// What became of an outcome that was not known, or failed, as the decision log has
+// it. Besides these it is left to a person, with the reason.
+const (
+	FoundThere  Reason = "found"         // Intercom has it
+	SentAgain   Reason = "resend"        // it may have been done, and on_unknown: resend was followed
+	SaidSent    Reason = "said_sent"     // somebody says that it was done
+	SaidNotSent Reason = "said_not_sent" // somebody says that it was not
+	TriedAgain  Reason = "retry"         // it had failed, and somebody wants it to be tried again
 )
 
 var inWords = map[Reason]string{
@@ -91,8 +103,15 @@ var inWords = map[Reason]string{
 	Unreadable:       "the stored campaign or its segment has a fault: apply it again",
 	IntercomAway:     "Intercom accepts nothing from us now",
 	CallRefused:      "refused by Intercom",
-	NoClearAnswer:    "sent, perhaps: Intercom gave no clear answer",
-	WorkerLost:       "sent, perhaps: the worker died while it was sending",
+	NoClearAnswer:    "sent, perhaps: Intercom gave no clear answer, and is being searched",
+	WorkerLost:       "sent, perhaps: the worker died while it was sending; Intercom is being searched",
+	NotFound:         "sent, perhaps: it was not found at Intercom; somebody has to settle it",
+	Untraceable:      "sent, perhaps: it leaves nothing to be found by; somebody has to settle it",
+	FoundThere:       "found at Intercom",
+	SentAgain:        "not found at Intercom: to be sent again, as on_unknown says",
+	SaidSent:         "settled as sent",
+	SaidNotSent:      "settled as not sent: decided afresh",
+	TriedAgain:       "failed, and to be tried again: decided afresh",
 	Unrenderable:     "the text could not be filled in for this customer",
 }
 

@@ -24,7 +24,7 @@ const (
 	Accepted Result = "accepted" // Intercom did it
 	Refused  Result = "refused"  // Intercom did not and would not: final
 	NotDone  Result = "not_done" // surely not done, for a reason that may pass: planned again
-	Unclear  Result = "unclear"  // it may have been done: unknown, and never tried again
+	Unclear  Result = "unclear"  // it may have been done: unknown, looked for, and not tried again blindly
 )
 
 // Record writes what became of a claim. It is fenced by the claim's token: only
@@ -48,9 +48,12 @@ func (s *Store) Record(ctx context.Context, c Claim, o Outcome, now time.Time) (
 	err := pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
 		tag, err := tx.Exec(ctx, `
 			update dunlin.deliveries set state = @state, reason = nullif(@reason, ''), ended_at = @now,
-			       external_id = nullif(@external, ''), detail = nullif(@detail, ''), leased_until = null
+			       external_id = nullif(@external, ''), detail = nullif(@detail, ''), leased_until = null,
+			       contacted_at = case when @state <> 'failed' then contacted_at end, looks = 0,
+			       doubted_at = case when @state = 'unknown' then clock_timestamp() end,
+			       look_at = case when @state = 'unknown' then clock_timestamp() + @look::interval end
 			where `+oneDelivery+` and token = md5(@token)::uuid and state in ('claimed', 'unknown')`,
-			c.Key.args("state", state, "reason", reason, "now", now, "external", o.ExternalID, "detail", o.Detail, "token", c.Token))
+			c.Key.args("state", state, "reason", reason, "now", now, "external", o.ExternalID, "detail", o.Detail, "token", c.Token, "look", s.LookAfter[0]))
 		if err != nil {
 			return err
 		}
@@ -139,8 +142,8 @@ func finish(ctx context.Context, tx pgx.Tx, keys []Key, now time.Time) error {
 var repeatable = []Action{Tag, Untag, Event, Attributes, Webhook}
 
 // Sweep settles claims whose lease has run out: the worker died between claim
-// and record. What may have reached somebody becomes unknown and is not tried
-// again (one-contact); what can be done twice without harm is planned again. It
+// and record. What may have reached somebody becomes unknown, is looked for, and
+// not tried again blindly (one-contact); what can be done twice without harm is planned again. It
 // returns how many it found.
 func (s *Store) Sweep(ctx context.Context, now time.Time) (int64, error) {
 	var swept []Key
@@ -157,11 +160,13 @@ func (s *Store) Sweep(ctx context.Context, now time.Time) (int64, error) {
 			       ended_at = case when again then null else @now::timestamptz end,
 			       token = case when again then null else token end,
 			       contacted_at = case when again then null else contacted_at end,
-			       leased_until = null, poked_until = null
+			       doubted_at = case when again then null else clock_timestamp() end,
+			       look_at = case when again then null else clock_timestamp() + @look::interval end,
+			       looks = 0, leased_until = null, poked_until = null
 			from lapsed k
 			where `+sameDelivery("d")+` and d.state = 'claimed' and d.leased_until < clock_timestamp()
 			returning d.account_id, d.customer_id, d.campaign, d.episode, d.step`,
-			pgx.StrictNamedArgs{"now": now, "lost": WorkerLost, "repeatable": repeatable})
+			pgx.StrictNamedArgs{"now": now, "lost": WorkerLost, "repeatable": repeatable, "look": s.LookAfter[0]})
 		if err != nil {
 			return err
 		}

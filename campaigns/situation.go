@@ -23,6 +23,7 @@ type situated struct {
 	picture    customers.Picture
 	scheduled  *time.Time // as the row has it: what it was ranked by
 	claimed    *time.Time // when it was claimed before; nil: never
+	notBefore  *time.Time // its time is not before; nil: no such bound
 	startsAt   time.Time  // of the enrollment: nothing happens before
 	anchor     time.Time  // what its steps count from, where that is no attribute
 	heldOut    *bool      // as the enrollment has it; nil: not decided yet
@@ -207,10 +208,10 @@ func (l *look) readDeliveries(ctx context.Context, keys []Key, of map[Key]bool) 
 		forUpdate = "for update skip locked"
 	}
 	rows, err := l.tx.Query(ctx, `
-		select k.place, e.version, e.state, e.starts_at, coalesce(e.anchored_at, e.starts_at), e.held_out, c.state, coalesce(d.reason, ''), d.scheduled_at, d.claimed_at
+		select k.place, e.version, e.state, e.starts_at, coalesce(e.anchored_at, e.starts_at), e.held_out, c.state, coalesce(d.reason, ''), d.scheduled_at, d.claimed_at, d.not_before
 		from `+keysSQL+`
 		cross join lateral (
-			select reason, scheduled_at, claimed_at from dunlin.deliveries d
+			select reason, scheduled_at, claimed_at, not_before from dunlin.deliveries d
 			where d.account_id = k.account_id and d.customer_id = k.customer_id and d.campaign = k.campaign and d.episode = k.episode and d.step = k.step
 			  and d.state = 'planned' and d.due_at <= @now
 			`+forUpdate+`) d
@@ -229,13 +230,13 @@ func (l *look) readDeliveries(ctx context.Context, keys []Key, of map[Key]bool) 
 	var startsAt, anchor time.Time
 	var heldOut *bool
 	var waited Reason
-	var scheduled, claimed *time.Time
-	_, err = pgx.ForEachRow(rows, []any{&place, &version, &state, &startsAt, &anchor, &heldOut, &campaign, &waited, &scheduled, &claimed}, func() error {
+	var scheduled, claimed, notBefore *time.Time
+	_, err = pgx.ForEachRow(rows, []any{&place, &version, &state, &startsAt, &anchor, &heldOut, &campaign, &waited, &scheduled, &claimed, &notBefore}, func() error {
 		k := keys[place-1]
 		if !of[k.enrollment()] {
 			return nil
 		}
-		l.list = append(l.list, &situated{key: k, version: version, startsAt: startsAt, anchor: anchor, heldOut: heldOut, scheduled: scheduled, claimed: claimed, Situation: Situation{
+		l.list = append(l.list, &situated{key: k, version: version, startsAt: startsAt, anchor: anchor, heldOut: heldOut, scheduled: scheduled, claimed: claimed, notBefore: notBefore, Situation: Situation{
 			Now: l.now, Settings: l.settings, DryRun: l.DryRun, NoIntercom: l.NoIntercom,
 			Paused: campaign == Halted, Enrolled: state == "active", Waited: waited,
 		}})
@@ -307,6 +308,9 @@ func (l *look) readPictures(ctx context.Context) error {
 		}
 		x.Scheduled = schedule(x.definition, x.Step, x.picture, x.anchor, x.startsAt, l.settings.Zone)
 		if x.Scheduled != nil {
+			if x.notBefore != nil && x.Scheduled.Before(*x.notBefore) {
+				x.Scheduled = x.notBefore
+			}
 			expires := x.Scheduled.Add(length(x.Step.Expires))
 			x.Expires = &expires
 		}

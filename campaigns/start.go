@@ -62,8 +62,11 @@ func (s *Store) Start(ctx context.Context, tx pgx.Tx, name string, now time.Time
 	if err := tx.QueryRow(ctx, `select count(*) from dunlin.segments s join dunlin.members m using (generation) where s.name = $1`, d.Segment).Scan(&out.Members); err != nil {
 		return Start{}, fmt.Errorf("count members of %q: %w", d.Segment, err)
 	}
-	if _, err := tx.Exec(ctx, `update dunlin.campaigns set state = 'running', started_at = $2 where name = $1`, name, now); err != nil {
+	if _, err := tx.Exec(ctx, `update dunlin.campaigns set started_at = $2 where name = $1`, name, now); err != nil {
 		return Start{}, fmt.Errorf("start campaign %q: %w", name, err)
+	}
+	if err := enter(ctx, tx, name, Running, now); err != nil {
+		return Start{}, err
 	}
 	if out.Enrolled, err = enroll(ctx, tx, d, settings, segments.Tick{At: now, Everyone: true}, !d.EnrollExisting); err != nil {
 		return Start{}, fmt.Errorf("start campaign %q: %w", name, err)
@@ -95,22 +98,50 @@ func membersKnown(ctx context.Context, tx pgx.Tx, d Definition) error {
 }
 
 // Pause makes whatever is planned in a campaign wait, and enrolls nobody.
-func Pause(ctx context.Context, tx pgx.Tx, name string) error {
-	return setState(ctx, tx, name, Running, Halted)
+func Pause(ctx context.Context, tx pgx.Tx, name string, now time.Time) error {
+	return setState(ctx, tx, name, Running, Halted, now)
 }
 
-// Resume lets a paused campaign go on; what waited for it is decided afresh.
-func Resume(ctx context.Context, tx pgx.Tx, name string, now time.Time) error {
-	if err := setState(ctx, tx, name, Halted, Running); err != nil {
-		return err
+// A Resumption is what resuming a campaign did.
+type Resumption struct {
+	Campaign string `json:"campaign"`
+	Woken    int64  `json:"woken"`    // deliveries that waited for it
+	Enrolled int64  `json:"enrolled"` // who joined while it was paused
+}
+
+// Resume lets a paused campaign go on: what waited for it is decided afresh, and
+// whoever joined its segment meanwhile is enrolled.
+func (s *Store) Resume(ctx context.Context, tx pgx.Tx, name string, now time.Time) (Resumption, error) {
+	out := Resumption{Campaign: name}
+	if err := setState(ctx, tx, name, Halted, Running, now); err != nil {
+		return Resumption{}, err
 	}
-	_, err := tx.Exec(ctx, `
+	tag, err := tx.Exec(ctx, `
 		update dunlin.deliveries set due_at = $2, poked_until = null
 		where campaign = $1 and state = 'planned' and reason = $3`, name, now, Paused)
 	if err != nil {
-		return fmt.Errorf("resume campaign %q: %w", name, err)
+		return Resumption{}, fmt.Errorf("resume campaign %q: %w", name, err)
 	}
-	return nil
+	out.Woken = tag.RowsAffected()
+	settings, err := workspace.Load(ctx, tx)
+	if err != nil {
+		return Resumption{}, err
+	}
+	waiting, err := segments.Waiting(ctx, tx)
+	if err != nil {
+		return Resumption{}, err
+	}
+	d, err := s.InForce(ctx, tx, settings, name)
+	if errors.As(err, &unreadable{}) || waiting[d.Segment] {
+		return out, nil // the tick enrolls when that is mended
+	}
+	if err != nil {
+		return Resumption{}, err
+	}
+	if out.Enrolled, err = enroll(ctx, tx, d, settings, segments.Tick{At: now, Everyone: true}, false); err != nil {
+		return Resumption{}, fmt.Errorf("resume campaign %q: %w", name, err)
+	}
+	return out, nil
 }
 
 // Awaken lets everything that waited for a reason that has gone, such as a
@@ -124,7 +155,7 @@ func Awaken(ctx context.Context, tx pgx.Tx, reason Reason, now time.Time) error 
 	return nil
 }
 
-func setState(ctx context.Context, tx pgx.Tx, name string, from, to State) error {
+func setState(ctx context.Context, tx pgx.Tx, name string, from, to State, now time.Time) error {
 	var state State
 	err := tx.QueryRow(ctx, `select state from dunlin.campaigns where name = $1 for update`, name).Scan(&state)
 	switch {
@@ -135,7 +166,15 @@ func setState(ctx context.Context, tx pgx.Tx, name string, from, to State) error
 	case state != from:
 		return fmt.Errorf("campaign %q is %s, not %s", name, state, from)
 	}
-	if _, err := tx.Exec(ctx, `update dunlin.campaigns set state = $2 where name = $1`, name, to); err != nil {
+	return enter(ctx, tx, name, to, now)
+}
+
+// enter sets a state, and keeps since when (every-why).
+func enter(ctx context.Context, tx pgx.Tx, name string, to State, now time.Time) error {
+	_, err := tx.Exec(ctx, `
+		with entered as (update dunlin.campaigns set state = $2 where name = $1 returning name, state)
+		insert into dunlin.campaign_states (campaign, state, since) select name, state, $3 from entered`, name, to, now)
+	if err != nil {
 		return fmt.Errorf("campaign %q: %w", name, err)
 	}
 	return nil

@@ -37,6 +37,11 @@ type Config struct {
 	// AsOf returns for each account the instant up to which all that happened at
 	// Stripe is known.
 	AsOf func(ctx context.Context, tx pgx.Tx) (map[int]time.Time, error)
+
+	// LookAfter is when what may have been done is looked for at Intercom, in
+	// order, from the moment at which that became unknown. Machine time. Nil means
+	// the package's LookAfter; the last of them should not be earlier than its last.
+	LookAfter []time.Duration
 }
 
 // A Store keeps definitions, enrollments, deliveries and tasks.
@@ -61,6 +66,9 @@ func NewStore(c Config) (*Store, error) {
 	}
 	if c.Contacts == nil || c.Unapplied == nil || c.AsOf == nil {
 		errs = append(errs, errors.New("campaigns: Contacts, Unapplied and AsOf are needed to claim"))
+	}
+	if len(c.LookAfter) == 0 {
+		c.LookAfter = LookAfter
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -106,6 +114,7 @@ type Listed struct {
 	State     State      `json:"state"`
 	StartedAt *time.Time `json:"started_at"`
 	Active    int64      `json:"active"`   // enrollments under way
+	Behind    int64      `json:"behind"`   // of them, on an older version: dunlin campaigns move
 	Enrolled  int64      `json:"enrolled"` // enrollments ever
 	Sent      int64      `json:"sent"`
 	Waiting   int64      `json:"waiting"` // deliveries planned
@@ -116,10 +125,11 @@ type Listed struct {
 func List(ctx context.Context, q customers.Querier) ([]Listed, error) {
 	rows, err := q.Query(ctx, `
 		select c.name, c.version, c.state, c.started_at,
-		       coalesce(e.active, 0), coalesce(e.enrolled, 0), coalesce(d.sent, 0), coalesce(d.waiting, 0), coalesce(d.unknown, 0)
+		       coalesce(e.active, 0), coalesce(e.behind, 0), coalesce(e.enrolled, 0), coalesce(d.sent, 0), coalesce(d.waiting, 0), coalesce(d.unknown, 0)
 		from dunlin.campaigns c
-		left join (select campaign, count(*) filter (where state = 'active') as active, count(*) as enrolled
-		           from dunlin.enrollments group by 1) e on e.campaign = c.name
+		left join (select e.campaign, count(*) filter (where e.state = 'active') as active,
+		                  count(*) filter (where e.state = 'active' and e.version <> c.version) as behind, count(*) as enrolled
+		           from dunlin.enrollments e join dunlin.campaigns c on c.name = e.campaign group by 1) e on e.campaign = c.name
 		left join (select campaign, count(*) filter (where state = 'sent') as sent,
 		                  count(*) filter (where state in ('planned', 'claimed')) as waiting,
 		                  count(*) filter (where state = 'unknown') as unknown

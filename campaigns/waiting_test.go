@@ -298,7 +298,7 @@ func TestFollow_episodeLines(t *testing.T) {
 	for _, name := range []string{"card", "card-never", "entry", "every", "elsewhere", "paused"} {
 		w.start(name, noon)
 	}
-	w.tx(func(tx pgx.Tx) error { return Pause(t.Context(), tx, "paused") })
+	w.tx(func(tx pgx.Tx) error { return Pause(t.Context(), tx, "paused", noon) })
 	w.tick(noon.Add(time.Second))
 	w.change([]int64{changed}, "card_id = 'pm_2'", "card_id")
 	w.change([]int64{expiry}, "card_expires_at = '2027-03-20'", "card_expires_at")

@@ -36,7 +36,7 @@ type Answer struct {
 	Because     []string         `json:"because"`      // why there is no enrollment; empty when there is one
 	Change      []string         `json:"would_change"` // what would change it, and when time alone does
 	Version     int              `json:"version"`      // of the campaign, in force; 0: it was not stored yet
-	State       State            `json:"state"`        // of the campaign; empty: it was started, and whether it was paused is not kept
+	State       State            `json:"state"`        // of the campaign; empty: it was started, and whether it was paused then is not known
 	StartedAt   *time.Time       `json:"started_at"`
 	StoppedAt   *time.Time       `json:"stopped_at,omitempty"` // dunlin stop: since when nothing left
 	Trigger     string           `json:"trigger,omitempty"`    // the event that enrolls; empty: joining the segment does
@@ -172,7 +172,9 @@ func (a *Answer) readCampaign(ctx context.Context, tx pgx.Tx) error {
 	if a.StartedAt = inUTC(a.StartedAt); a.past && (a.StartedAt == nil || a.StartedAt.After(a.At)) {
 		a.State, a.StartedAt = Draft, nil
 	} else if a.past {
-		a.State = ""
+		if err := a.readState(ctx, tx); err != nil {
+			return err
+		}
 	}
 	if a.Version = version; version == 0 {
 		return nil
@@ -184,6 +186,17 @@ func (a *Answer) readCampaign(ctx context.Context, tx pgx.Tx) error {
 	}
 	a.Trigger = a.definition.Trigger
 	return err
+}
+
+// readState reads whether the campaign ran or was paused at the instant.
+func (a *Answer) readState(ctx context.Context, tx pgx.Tx) error {
+	err := tx.QueryRow(ctx, `
+		select coalesce((select state from dunlin.campaign_states where campaign = $1 and since <= $2 order by since desc, state_id desc limit 1), '')`,
+		a.Campaign, a.At).Scan(&a.State)
+	if err != nil {
+		return fmt.Errorf("read state: %w", err)
+	}
+	return nil
 }
 
 // definitionOf is one version of a campaign, for who has no [Store].

@@ -30,6 +30,8 @@ func (a *Answer) neverEnrolled(ctx context.Context, tx pgx.Tx, ref customers.Ref
 		because("the campaign was not started yet", "")
 	case a.StartedAt == nil:
 		because("the campaign is a draft: nobody has started it", "dunlin campaigns start "+a.Campaign)
+	case a.State == Halted && a.past:
+		because("the campaign was paused, and enrolled nobody", "")
 	case a.State == Halted:
 		because("the campaign is paused, and enrolls nobody", "dunlin campaigns resume "+a.Campaign)
 	}
@@ -146,7 +148,7 @@ func (a *Answer) conclude() {
 	}
 	for i := range newest.Steps {
 		t := &newest.Steps[i]
-		if t.State != "planned" && t.State != "skipped" || Reason(t.Reason) == Paused && a.State == Halted || Reason(t.Reason) == Stopped && a.StoppedAt != nil {
+		if t.State == "sent" || t.State == "claimed" || t.State == "failed" && newest.State == "exited" || Reason(t.Reason) == Paused && a.State == Halted || Reason(t.Reason) == Stopped && a.StoppedAt != nil {
 			continue
 		}
 		if newest.State != "active" && t.Reason == newest.Reason { // it ended with the enrollment

@@ -134,8 +134,11 @@ func (a *Answer) readDecisions(ctx context.Context, tx pgx.Tx, ref customers.Ref
 			return fmt.Errorf("inputs of step %q: %w", step, err)
 		}
 		line.Words, line.Arithmetic = line.Reason.Words(), line.arithmetic(a.settings.Zone)
-		if line.Verdict == Send {
+		switch {
+		case line.Verdict == Send:
 			line.Words = "nothing stood against it"
+		case line.inputs.By != "":
+			line.Words += ", by " + line.inputs.By
 		}
 		if t := a.taken(episode, step); t != nil {
 			t.Decisions = append(t.Decisions, line)

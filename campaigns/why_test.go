@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
 
 	"github.com/dunlin/dunlin/customers"
 	"github.com/dunlin/dunlin/workspace"
@@ -177,7 +178,7 @@ change if this were so: delinquent (delinquent is false)
 		w.since(noon.Add(-day))
 		w.campaign("c", onEntry, mark)
 		w.start("c", noon)
-		w.exec(`update dunlin.campaigns set state = 'paused'`)
+		w.tx(func(tx pgx.Tx) error { return Pause(t.Context(), tx, "c", noon.Add(30*time.Minute)) })
 		w.exec(`update dunlin.accounts set ready_at = null`)
 		w.exec(`insert into dunlin.stops (stopped_at) values ($1)`, noon)
 		a := w.why(id, noon.Add(time.Hour), time.Time{})
@@ -190,8 +191,12 @@ change dunlin campaigns resume c
 		if a.StoppedAt == nil || a.State != Halted {
 			t.Errorf("stop and state\n got %v, %s", a.StoppedAt, a.State)
 		}
-		if a := w.why(id, noon.Add(time.Hour), noon.Add(time.Minute)); a.State != "" || a.StartedAt == nil {
-			t.Errorf("state of then\n got %q, started %v\nwant none: it is not kept", a.State, a.StartedAt)
+		if a := w.why(id, noon.Add(time.Hour), noon.Add(time.Minute)); a.State != Running || a.StartedAt == nil {
+			t.Errorf("state of then\n got %q, started %v\nwant running", a.State, a.StartedAt)
+		}
+		w.exec(`update dunlin.campaign_states set since = $1`, noon.Add(time.Hour)) // as if it had not been kept until then
+		if a := w.why(id, noon.Add(time.Hour), noon.Add(time.Minute)); a.State != "" {
+			t.Errorf("state of then\n got %q\nwant none: it is not known", a.State)
 		}
 	})
 	t.Run("a segment that changed unusually", func(t *testing.T) {

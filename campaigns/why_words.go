@@ -201,6 +201,10 @@ func (a *Answer) toChange(t *Taken) string {
 		return "an enrollment before the step's time"
 	case Expired:
 		return "a longer expires in the campaign"
+	case NoClearAnswer, WorkerLost, NotFound, Untraceable:
+		return fmt.Sprintf("somebody looks in Intercom: dunlin deliveries settle %s %s %s --sent (or --not-sent)", a.Customer, a.Campaign, t.Step)
+	case CallRefused, Unrenderable:
+		return fmt.Sprintf("its cause is mended: dunlin deliveries retry %s %s %s", a.Customer, a.Campaign, t.Step)
 	}
 	return ""
 }

@@ -18,7 +18,7 @@ import (
 const callWithin = 90 * time.Second
 
 // call makes the one call of a claim. A message, a task and a note can be made
-// once: in doubt they are unclear, and never tried again (one-contact). What can
+// once: in doubt they are unclear, and looked for instead (one-contact). What can
 // be done twice without harm is repeated until it is done.
 func (w *deliverWorker) call(ctx context.Context, c campaigns.Claim) campaigns.Outcome {
 	ctx, cancel := context.WithTimeout(ctx, callWithin)
@@ -199,7 +199,7 @@ func (w *deliverWorker) repeatable(ctx context.Context, c campaigns.Claim, id st
 }
 
 // outcome translates what the client said. Whatever may have been done is
-// unclear and never tried again; what surely was not is tried again when the
+// unclear and not tried again here; what surely was not is tried again when the
 // reason may pass.
 func (w *deliverWorker) outcome(ctx context.Context, c campaigns.Claim, id string, err error) campaigns.Outcome {
 	if err == nil {

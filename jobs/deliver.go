@@ -65,7 +65,7 @@ type deliverWorker struct {
 // Work decides its deliveries and makes at most one call for each that reaches
 // somebody. A claim is committed before its call leaves, so a crash in between
 // leaves a claimed delivery whose lease runs out; the sweep turns it into
-// unknown, and nobody calls again (one-contact).
+// unknown, and nobody calls again before Intercom was searched (one-contact).
 func (w *deliverWorker) Work(ctx context.Context, job *river.Job[DeliverArgs]) error {
 	ready, busy, err := w.settle(ctx, job.Args.Keys)
 	for len(ready) > 0 && err == nil {

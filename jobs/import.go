@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/riverqueue/river"
@@ -66,7 +67,9 @@ func (w *importWorker) Work(ctx context.Context, _ *river.Job[ImportArgs]) error
 		return err
 	}
 	run := &importRun{importWorker: w, settings: settings, round: round, now: w.Now()}
-	err = run.work(ctx)
+	if err = run.work(ctx); errors.Is(err, errStopped) {
+		err = nil // the next job goes on where this one was, after dunlin resume
+	}
 	if run.done && err == nil {
 		return intercom.FinishImport(ctx, w.Pool, importPause)
 	}
@@ -118,30 +121,46 @@ func (r *importRun) mayWrite(contact, email string) bool {
 	return len(only) == 0 || slices.Contains(only, strings.ToLower(contact)) || slices.Contains(only, strings.ToLower(email))
 }
 
-// each does something for each of n, a few at once, until one fails.
+// errStopped breaks a round off: dunlin stop is at once.
+var errStopped = errors.New("dunlin is stopped")
+
+// each does something for each of n, a few at once, until one fails, or until
+// nothing is to leave any more: then the calls under way are finished.
 func (r *importRun) each(ctx context.Context, n int, do func(ctx context.Context, i int) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	next := make(chan int)
+	var halted atomic.Bool
 	var wg sync.WaitGroup
 	for range min(n, importAtOnce) {
 		wg.Go(func() {
 			for i := range next {
-				if err := do(ctx, i); err != nil {
+				stopped, err := workspace.Stopped(ctx, r.Pool)
+				if stopped {
+					halted.Store(true)
+					continue
+				}
+				if err == nil {
+					err = do(ctx, i)
+				}
+				if err != nil {
 					cancel(err)
 				}
 			}
 		})
 	}
 	for i := range n {
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || halted.Load() {
 			break
 		}
 		next <- i
 	}
 	close(next)
 	wg.Wait()
-	return context.Cause(ctx)
+	if err := context.Cause(ctx); err != nil || !halted.Load() {
+		return err
+	}
+	return errStopped
 }
 
 // called counts a call and judges how it went. An answer that concerns this

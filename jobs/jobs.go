@@ -1,15 +1,16 @@
 // Package jobs is where Dunlin's work gets done: River jobs, one worker to a
 // file, each loading, deciding, acting and recording.
 //
-//	apply    stored Stripe events go into the mirror
-//	tick     segments are evaluated, campaigns enroll, due deliveries are poked
-//	deliver  one delivery is decided, claimed, sent and recorded
-//	sweep    what was lost on the way is found again
-//	sync     an account's backfill: the first one, and after a gap in its events
-//	catch_up what webhooks lost is found in Stripe's list of events
-//	compare  once a night, the mirror with Stripe
-//	tickets  tasks are handed out and closed, and their tickets followed both ways
-//	import   contacts at Intercom get the attributes and events of their customers
+//	apply     stored Stripe events go into the mirror
+//	tick      segments are evaluated, campaigns enroll, due deliveries are poked
+//	deliver   one delivery is decided, claimed, sent and recorded
+//	sweep     what was lost on the way is found again
+//	sync      an account's backfill: the first one, and after a gap in its events
+//	catch_up  what webhooks lost is found in Stripe's list of events
+//	compare   once a night, the mirror with Stripe
+//	tickets   tasks are handed out and closed, and their tickets followed both ways
+//	import    contacts at Intercom get the attributes and events of their customers
+//	reconcile what may have been done at Intercom is looked for there
 //
 // Due work lives in our own tables; a job is a poke. It carries an identity and
 // no facts, is inserted in the transaction that made it necessary, and may be
@@ -54,6 +55,8 @@ const (
 	queueFeed    = "feed"
 	queueTickets = "tickets"
 	queueImport  = "import"
+
+	queueReconcile = "reconcile"
 )
 
 // Config is what the workers work with.
@@ -111,6 +114,7 @@ func New(c Config) (*river.Client[pgx.Tx], error) {
 	river.AddWorker(workers, &compareWorker{Config: c})
 	river.AddWorker(workers, &ticketsWorker{Config: c})
 	river.AddWorker(workers, &importWorker{Config: c})
+	river.AddWorker(workers, &reconcileWorker{Config: c})
 
 	client, err := river.NewClient(riverpgxv5.New(c.Pool), &river.Config{
 		Schema:  Schema,
@@ -124,6 +128,8 @@ func New(c Config) (*river.Client[pgx.Tx], error) {
 			queueFeed:    {MaxWorkers: 1 + len(c.Stripe), FetchCooldown: 10 * time.Millisecond, FetchPollInterval: poll},
 			queueTickets: {MaxWorkers: 1, FetchCooldown: 10 * time.Millisecond, FetchPollInterval: poll},
 			queueImport:  {MaxWorkers: 1, FetchCooldown: 10 * time.Millisecond, FetchPollInterval: poll},
+
+			queueReconcile: {MaxWorkers: 1, FetchCooldown: 10 * time.Millisecond, FetchPollInterval: poll},
 		},
 		PeriodicJobs: c.periodic(),
 		ErrorHandler: errorHandler{c.Logger},

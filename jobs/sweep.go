@@ -27,7 +27,8 @@ type sweepWorker struct {
 }
 
 // Work settles claims whose worker died, and pokes for whatever the tables hold
-// that no job is on its way for (nothing-lost): due deliveries, stored events,
+// that no job is on its way for (nothing-lost): due deliveries, unknown ones to be
+// looked for, stored events,
 // accounts that were never synced to the end, or whose events have a gap.
 func (w *sweepWorker) Work(ctx context.Context, _ *river.Job[SweepArgs]) error {
 	now := w.Now()
@@ -40,6 +41,9 @@ func (w *sweepWorker) Work(ctx context.Context, _ *river.Job[SweepArgs]) error {
 	}
 	err = pgx.BeginFunc(ctx, w.Pool, func(tx pgx.Tx) error {
 		if _, err := w.poker.Due(ctx, tx, now); err != nil {
+			return err
+		}
+		if err := w.poker.Reconcile(ctx, tx); err != nil {
 			return err
 		}
 		for _, s := range w.Stripe {

@@ -128,6 +128,9 @@ func (w *ticketsWorker) speaker(ctx context.Context) (string, error) {
 // is left or time is up.
 func (w *ticketsWorker) runErrands(ctx context.Context, admin string) error {
 	for ctx.Err() == nil {
+		if stopped, err := workspace.Stopped(ctx, w.Pool); err != nil || stopped {
+			return err
+		}
 		errands, err := w.Campaigns.TakeErrands(ctx, w.Now(), errandsAtOnce)
 		if err != nil || len(errands) == 0 {
 			return err
@@ -234,6 +237,9 @@ func (w *ticketsWorker) tell(ctx context.Context, e campaigns.Errand, tell campa
 // without them. The tasks stay ours.
 func (w *ticketsWorker) noteContacts(ctx context.Context, admin string) error {
 	for ctx.Err() == nil {
+		if stopped, err := workspace.Stopped(ctx, w.Pool); err != nil || stopped {
+			return err
+		}
 		notes, err := w.Campaigns.TakeContactNotes(ctx, errandsAtOnce)
 		if err != nil || len(notes) == 0 {
 			return err

@@ -9,7 +9,6 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/dunlin/dunlin/campaigns"
-	"github.com/dunlin/dunlin/workspace"
 )
 
 type campaignsCmd struct {
@@ -19,6 +18,7 @@ type campaignsCmd struct {
 	Pause  campaignsPauseCmd  `cmd:"" help:"Make a campaign wait; nobody new is enrolled."`
 	Resume campaignsResumeCmd `cmd:"" help:"Let a paused campaign go on."`
 
+	Move    campaignsMoveCmd    `cmd:"" help:"Move enrollments that are under way to the version in force."`
 	Preview campaignsPreviewCmd `cmd:"" help:"What a campaign would say to a customer, and when; sends nothing."`
 }
 
@@ -31,9 +31,9 @@ func (campaignsListCmd) Run(ctx context.Context, a *app) error {
 		if err != nil {
 			return err
 		}
-		return list(a, rows, "CAMPAIGN VERSION STATE ENROLLED ACTIVE SENT WAITING UNKNOWN", func(c campaigns.Listed) []string {
+		return list(a, rows, "CAMPAIGN VERSION STATE ENROLLED ACTIVE BEHIND SENT WAITING UNKNOWN", func(c campaigns.Listed) []string {
 			n := func(i int64) string { return strconv.FormatInt(i, 10) }
-			return []string{c.Name, strconv.Itoa(c.Version), string(c.State), n(c.Enrolled), n(c.Active), n(c.Sent), n(c.Waiting), n(c.Unknown)}
+			return []string{c.Name, strconv.Itoa(c.Version), string(c.State), n(c.Enrolled), n(c.Active), n(c.Behind), n(c.Sent), n(c.Waiting), n(c.Unknown)}
 		})
 	})
 }
@@ -57,41 +57,6 @@ func (c campaignsShowCmd) Run(ctx context.Context, a *app) error {
 	})
 }
 
-type campaignsStartCmd struct {
-	Name   string `arg:"" help:"A campaign."`
-	DryRun bool   `help:"Tell what would happen; start nothing."`
-}
-
-// Run starts a campaign, or tells what starting it would do.
-func (c campaignsStartCmd) Run(ctx context.Context, a *app) error {
-	return a.withProduct(ctx, func(p *product) error {
-		tx, err := p.Pool.Begin(ctx)
-		if err != nil {
-			return fmt.Errorf("start campaign: %w", err)
-		}
-		defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
-		s, err := p.campaigns.Start(ctx, tx, c.Name, time.Now())
-		if err != nil {
-			return err
-		}
-		verb := "would be "
-		if !c.DryRun {
-			verb = ""
-			if err := p.poker.Tick(ctx, tx); err != nil {
-				return err
-			}
-			if err := tx.Commit(ctx); err != nil {
-				return fmt.Errorf("start campaign: %w", err)
-			}
-		}
-		if a.json {
-			return a.line(s)
-		}
-		a.say("campaign %s, version %d: of %s, %d %senrolled and %d %spassed over", s.Campaign, s.Version, plural(s.Members, "member"), s.Enrolled, verb, s.Passed, verb)
-		return nil
-	})
-}
-
 type campaignsPauseCmd struct {
 	Name string `arg:"" help:"A campaign."`
 }
@@ -99,11 +64,15 @@ type campaignsPauseCmd struct {
 // Run pauses.
 func (c campaignsPauseCmd) Run(ctx context.Context, a *app) error {
 	return a.withDatabase(ctx, func(db *database) error {
-		err := pgx.BeginFunc(ctx, db.Pool, func(tx pgx.Tx) error { return campaigns.Pause(ctx, tx, c.Name) })
-		if err == nil {
-			a.say("campaign %s is paused: what it has planned waits, and nobody new is enrolled", c.Name)
+		err := pgx.BeginFunc(ctx, db.Pool, func(tx pgx.Tx) error { return campaigns.Pause(ctx, tx, c.Name, time.Now()) })
+		switch {
+		case err != nil:
+			return err
+		case a.json:
+			return a.line(map[string]any{"campaign": c.Name, "state": campaigns.Halted})
 		}
-		return err
+		a.say("campaign %s is paused: what it has planned waits, and nobody new is enrolled", c.Name)
+		return nil
 	})
 }
 
@@ -113,44 +82,19 @@ type campaignsResumeCmd struct {
 
 // Run resumes.
 func (c campaignsResumeCmd) Run(ctx context.Context, a *app) error {
-	return a.withDatabase(ctx, func(db *database) error {
-		err := pgx.BeginFunc(ctx, db.Pool, func(tx pgx.Tx) error { return campaigns.Resume(ctx, tx, c.Name, time.Now()) })
-		if err == nil {
-			a.say("campaign %s goes on: what waited is decided afresh", c.Name)
+	return a.withProduct(ctx, func(p *product) error {
+		var r campaigns.Resumption
+		err := p.tryOut(ctx, false, func(tx pgx.Tx) (err error) {
+			r, err = p.campaigns.Resume(ctx, tx, c.Name, time.Now())
+			return err
+		})
+		switch {
+		case err != nil:
+			return err
+		case a.json:
+			return a.line(r)
 		}
-		return err
-	})
-}
-
-type deliveriesCmd struct {
-	Customer string `help:"Only this customer (cus_…)."`
-	Campaign string `help:"Only this campaign."`
-	State    string `help:"Only this state." enum:"planned,claimed,sent,skipped,failed,unknown," default:""`
-	Limit    int    `help:"At most so many, the newest first." default:"100"`
-}
-
-// Run lists deliveries.
-func (c deliveriesCmd) Run(ctx context.Context, a *app) error {
-	return a.withDatabase(ctx, func(db *database) error { return c.list(ctx, a, db) })
-}
-
-func (c deliveriesCmd) list(ctx context.Context, a *app, db *database) error {
-	settings, err := workspace.Load(ctx, db.Pool)
-	if err != nil {
-		return err
-	}
-	rows, err := campaigns.Deliveries(ctx, db.Pool, campaigns.DeliveryFilter{Customer: c.Customer, Campaign: c.Campaign, State: c.State, Limit: c.Limit})
-	if err != nil {
-		return err
-	}
-	return list(a, rows, "CUSTOMER CAMPAIGN STEP ACTION STATE WHEN WHY", func(d campaigns.Delivery) []string {
-		at, why := d.EndedAt, ""
-		if d.State == "planned" {
-			at = d.DueAt
-		}
-		if d.Reason != nil {
-			why = campaigns.Reason(*d.Reason).Words()
-		}
-		return []string{d.StripeID, d.Campaign, d.Step, d.Action, d.State, when(at, settings.Zone), why}
+		a.say("campaign %s goes on: %s decided afresh; of those who joined meanwhile, %s enrolled", c.Name, plural(r.Woken, "step"), plural(r.Enrolled, "customer"))
+		return nil
 	})
 }

@@ -122,7 +122,7 @@ func (a *app) showCustomer(ctx context.Context, db *database, ref customers.Ref,
 		}
 		fmt.Fprintln(a.out, line)
 	}
-	return (deliveriesCmd{Customer: id, Limit: 20}).list(ctx, a, db)
+	return (deliveriesListCmd{Customer: id, Limit: 20}).list(ctx, a, db)
 }
 
 func (a *app) showCustomerAt(ctx context.Context, db *database, ref customers.Ref, name string, at time.Time) error {

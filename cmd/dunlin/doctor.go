@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/dunlin/dunlin/campaigns"
 	"github.com/dunlin/dunlin/intercom"
 	"github.com/dunlin/dunlin/jobs"
 	"github.com/dunlin/dunlin/segments"
@@ -146,14 +147,28 @@ func (p *product) examineWork(ctx context.Context) ([]finding, error) {
 	if err != nil {
 		return nil, err
 	}
-	var unknown int64
-	if err := p.Pool.QueryRow(ctx, `select count(*) from dunlin.deliveries where state = 'unknown'`).Scan(&unknown); err != nil {
-		return nil, fmt.Errorf("count unknown deliveries: %w", err)
+	looking, stuck, asking, err := campaigns.Doubts(ctx, p.Pool)
+	if err != nil {
+		return nil, err
 	}
 	found := []finding{{OK: true, Topic: "work", What: fmt.Sprintf("%d deliveries due, %d under way", pending.Due, pending.Claimed)}}
-	if unknown > 0 {
-		found = append(found, finding{Topic: "work", What: fmt.Sprintf("of %d deliveries nobody knows whether Intercom has them", unknown),
-			Fix: "dunlin deliveries --state unknown; look in Intercom. They are never sent again by themselves"})
+	if looking > stuck {
+		found = append(found, finding{OK: true, Topic: "work", What: fmt.Sprintf("Intercom is being searched for %s of unknown outcome", deliveries(looking-stuck))})
+	}
+	if stuck > 0 {
+		found = append(found, finding{Topic: "work", What: fmt.Sprintf("for more than an hour, %s of unknown outcome could not be looked for at Intercom", deliveries(stuck)),
+			Fix: "is dunlin up or dunlin work running? dunlin deliveries --state unknown --json says what Intercom answers (detail)"})
+	}
+	if asking > 0 {
+		found = append(found, finding{Topic: "work", What: fmt.Sprintf("nobody knows whether Intercom has %s", deliveries(asking)),
+			Fix: "dunlin deliveries --state unknown; look in Intercom for each, then dunlin deliveries settle CUSTOMER CAMPAIGN STEP --sent (or --not-sent)"})
 	}
 	return found, nil
+}
+
+func deliveries(n int64) string {
+	if n == 1 {
+		return "1 delivery"
+	}
+	return fmt.Sprintf("%d deliveries", n)
 }

@@ -24,6 +24,9 @@ func (stopCmd) Run(ctx context.Context, a *app) error {
 		if err := workspace.Stop(ctx, db.Pool, time.Now()); err != nil {
 			return err
 		}
+		if a.json {
+			return a.line(map[string]bool{"stopped": true})
+		}
 		a.say("stopped: nothing leaves until dunlin resume")
 		return nil
 	})
@@ -34,18 +37,24 @@ type resumeCmd struct{}
 // Run lifts the stop and lets what waited for it be decided afresh.
 func (resumeCmd) Run(ctx context.Context, a *app) error {
 	return a.withDatabase(ctx, func(db *database) error {
-		return pgx.BeginFunc(ctx, db.Pool, func(tx pgx.Tx) error {
-			was, err := workspace.Resume(ctx, tx, time.Now())
-			if err != nil {
+		var was bool
+		err := pgx.BeginFunc(ctx, db.Pool, func(tx pgx.Tx) (err error) {
+			if was, err = workspace.Resume(ctx, tx, time.Now()); err != nil || !was {
 				return err
 			}
-			if !was {
-				a.say("nothing was stopped")
-				return nil
-			}
-			a.say("resumed: what waited is decided afresh")
 			return campaigns.Awaken(ctx, tx, campaigns.Stopped, time.Now())
 		})
+		switch {
+		case err != nil:
+			return err
+		case a.json:
+			return a.line(map[string]bool{"stopped": false, "was_stopped": was})
+		case was:
+			a.say("resumed: what waited is decided afresh")
+		default:
+			a.say("nothing was stopped")
+		}
+		return nil
 	})
 }
 

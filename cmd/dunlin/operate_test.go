@@ -85,6 +85,16 @@ func TestCampaigns(t *testing.T) {
 			t.Errorf("dunlin %s\n got status %d, campaign %s, %q\nwant status %d, campaign %s, %q", s.args, p.status, got, p.errs, s.status, s.state, s.says)
 		}
 	}
+	for _, x := range []struct{ args, want string }{
+		{"campaigns pause --json payment-failed", `{"campaign":"payment-failed","state":"paused"}`},
+		{"campaigns resume --json payment-failed", `{"campaign":"payment-failed","woken":0,"enrolled":0}`},
+		{"stop --json", `{"stopped":true}`},
+		{"resume --json", `{"stopped":false,"was_stopped":true}`},
+	} {
+		if got := ok(t, environ, "", strings.Fields(x.args)...); got != x.want+"\n" {
+			t.Errorf("dunlin %s\n got %s\nwant %s", x.args, got, x.want)
+		}
+	}
 }
 
 func TestMigrate_emptyDatabase(t *testing.T) {

@@ -31,6 +31,7 @@ type wiring struct {
 	Deliverers                                int
 	TickGap, TickEvery, SweepEvery, FeedEvery time.Duration
 	PollEvery                                 time.Duration
+	LookAfter                                 []time.Duration // see campaigns.Config
 	Failpoint                                 func(string)
 }
 
@@ -60,7 +61,7 @@ func wire(ctx context.Context, w wiring) (*product, error) {
 		return nil, err
 	}
 	p.campaigns, err = campaigns.NewStore(campaigns.Config{
-		Pool: w.Pool, Logger: w.Logger, DryRun: w.Env.DryRun, NoIntercom: p.intercom == nil,
+		Pool: w.Pool, Logger: w.Logger, DryRun: w.Env.DryRun, NoIntercom: p.intercom == nil, LookAfter: w.LookAfter,
 		Contacts: p.contacts,
 		Unapplied: func(ctx context.Context, tx pgx.Tx, account int, stripeIDs []string) (map[string]bool, error) {
 			return stripesync.Unapplied(ctx, tx, account, stripeIDs)

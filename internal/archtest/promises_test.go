@@ -31,6 +31,8 @@ var promises = map[string][]place{
 	"one-contact": {
 		{"migrations/*.sql", `constraint deliveries_one_contact primary key \(account_id, customer_id, campaign, episode, step\)`},
 		{"campaigns/*.go", `deliveries_one_contact`},
+		{"campaigns/reconcile.go", `exception of one-contact`},
+		{"jobs/reconcile_test.go", `one-contact`},
 		{"jobs/*.go", `one-contact`},
 		{"campaigns/*_test.go", `one-contact`},
 		{"cmd/dunlin/kill_test.go", `one-contact`},
@@ -94,6 +96,8 @@ var promises = map[string][]place{
 		{"segments/unusual.go", `no-surprise-blast`},
 		{"segments/*_test.go", `no-surprise-blast`},
 		{"campaigns/*.go", `no-surprise-blast`},
+		{"cmd/dunlin/campaigns_start.go", `no-surprise-blast`},
+		{"cmd/dunlin/campaigns_start_test.go", `no-surprise-blast`},
 		{"campaigns/*_test.go", `no-surprise-blast`},
 	},
 	"honest-money": {

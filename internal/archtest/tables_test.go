@@ -33,6 +33,7 @@ var exemptTables = map[string]string{
 	"stops":              "one for each time somebody pulled the cord",
 	"campaigns":          "definitions",
 	"campaign_versions":  "definitions",
+	"campaign_states":    "one for each start, pause and resume",
 	"intercom_objects":   "names of things at Intercom that were set up once",
 	"intercom_news":      "an inbox: what was taken is forgotten after days",
 	"intercom_windows":   "one for each token",
