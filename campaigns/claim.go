@@ -199,7 +199,9 @@ func (s *Store) claim(ctx context.Context, tx pgx.Tx, list []*situated, claims [
 	var logged []Decided
 	for i, x := range list {
 		c := claims[i]
-		logged = append(logged, x.logged(Decision{Verdict: Send}))
+		if x.Waited != IntercomAway { // else it says again what was said before the last attempt
+			logged = append(logged, x.logged(Decision{Verdict: Send}))
+		}
 		c.Token = rand.Text()
 		c.Reference = referenceOf(c.Key)
 		if c.Action == Task {
@@ -358,7 +360,7 @@ func stop(ctx context.Context, tx pgx.Tx, keys []Key, why []string, now time.Tim
 			join unnest(@reasons::text[]) with ordinality as w (reason, place) using (place)),
 		ended as (
 			update dunlin.enrollments e set state = 'exited', reason = k.reason, ended_at = @now,
-			       goal_at = case when k.reason = @goal then @now::timestamptz end
+			       goal_at = case when k.reason = @goal and e.goal_until > @now then @now::timestamptz end
 			from k where `+sameEnrollment("e")+` and e.state = 'active')
 		update dunlin.deliveries d set state = 'skipped', reason = k.reason, ended_at = @now, decided_at = @now
 		from k where d.account_id = k.account_id and d.customer_id = k.customer_id and d.campaign = k.campaign and d.episode = k.episode

@@ -274,6 +274,19 @@ func enroll(ctx context.Context, tx pgx.Tx, d Definition, settings workspace.Set
 	if err != nil {
 		return 0, fmt.Errorf("enroll: %w", err)
 	}
+	if d.CatchUp != CatchUpNone {
+		return n, nil
+	}
+	// Of whom every step's time has passed nothing is left to do.
+	_, err = tx.Exec(ctx, `
+		update dunlin.enrollments e set state = 'finished', ended_at = @at
+		where e.campaign = @campaign and e.version = @version and e.state = 'active' and e.enrolled_at = @at and not exists (
+			select from dunlin.deliveries d
+			where d.account_id = e.account_id and d.customer_id = e.customer_id and d.campaign = e.campaign and d.episode = e.episode
+			  and d.state <> 'skipped')`, pgx.StrictNamedArgs{"campaign": d.Name, "version": d.Version, "at": t.At})
+	if err != nil {
+		return 0, fmt.Errorf("finish enrollments: %w", err)
+	}
 	return n, nil
 }
 

@@ -28,7 +28,9 @@ func (s *Store) followGoals(ctx context.Context, tx pgx.Tx, settings workspace.S
 	}
 	open, err := s.definitions(ctx, tx, settings, `
 		select v.name, v.version, v.source from dunlin.campaign_versions v
-		where exists (select from dunlin.enrollments e where e.campaign = v.name and e.version = v.version and e.goal_until is not null and e.goal_at is null)
+		cross join lateral (
+			select from dunlin.enrollments e
+			where e.campaign = v.name and e.version = v.version and e.goal_until is not null and e.goal_at is null limit 1) e
 		order by v.name, v.version`)
 	if err != nil {
 		return err

@@ -36,7 +36,7 @@ func (l *look) readBudget(ctx context.Context) error {
 	}
 	for i, list := range persons.list {
 		for _, x := range list {
-			x.Contacts = contacts[i]
+			x.Contacts = contacts[i].besides(x.key)
 			x.Rival = slices.ContainsFunc(due[i], func(o ranked) bool { return o.before(x.rank()) })
 		}
 	}
@@ -80,9 +80,29 @@ func (p *persons) args(more pgx.StrictNamedArgs) pgx.StrictNamedArgs {
 	return more
 }
 
+// reaches are the deliveries that reached a person, in order.
+type reaches []reached
+
+// A reached person is one to whom a delivery got through.
+type reached struct {
+	key Key
+	at  time.Time
+}
+
+// besides are the instants of all but one delivery, which may have reached the
+// person before and is tried again.
+func (c reaches) besides(k Key) (list []time.Time) {
+	for _, x := range c {
+		if x.key != k {
+			list = append(list, x.at)
+		}
+	}
+	return list
+}
+
 // contacts are when each person was contacted since an instant, in order: by the
 // contact they are, and by the customers, who may have been another contact then.
-func (p *persons) contacts(ctx context.Context, tx pgx.Tx, since time.Time) ([][]time.Time, error) {
+func (p *persons) contacts(ctx context.Context, tx pgx.Tx, since time.Time) ([]reaches, error) {
 	rows, err := tx.Query(ctx, `
 		select p.person, d.account_id, d.customer_id, d.campaign, d.episode, d.step, d.contacted_at
 		from unnest(@of::int[], @contacts::text[]) as p (person, contact_id)
@@ -101,24 +121,25 @@ func (p *persons) contacts(ctx context.Context, tx pgx.Tx, since time.Time) ([][
 	if err != nil {
 		return nil, fmt.Errorf("read contacts: %w", err)
 	}
-	out := make([][]time.Time, len(p.list))
-	var at int
+	out := make([]reaches, len(p.list))
+	var of int
 	var k Key
-	var contacted time.Time
-	_, err = pgx.ForEachRow(rows, []any{&at, &k.Account, &k.Customer, &k.Campaign, &k.Episode, &k.Step, &contacted}, func() error {
-		out[at] = append(out[at], contacted)
+	var at time.Time
+	_, err = pgx.ForEachRow(rows, []any{&of, &k.Account, &k.Customer, &k.Campaign, &k.Episode, &k.Step, &at}, func() error {
+		out[of] = append(out[of], reached{k, at})
 		return nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read contacts: %w", err)
 	}
 	for _, list := range out {
-		slices.SortFunc(list, time.Time.Compare)
+		slices.SortFunc(list, func(a, b reached) int { return a.at.Compare(b.at) })
 	}
 	return out, nil
 }
 
-// due are the messages for each person that are planned and due.
+// due are the messages for each person that are planned and due, but for those that
+// Intercom does not accept now.
 func (p *persons) due(ctx context.Context, tx pgx.Tx, now time.Time) ([][]ranked, error) {
 	rows, err := tx.Query(ctx, `
 		select p.person, d.account_id, d.customer_id, d.campaign, d.episode, d.step, d.priority, d.scheduled_at
@@ -126,8 +147,8 @@ func (p *persons) due(ctx context.Context, tx pgx.Tx, now time.Time) ([][]ranked
 		cross join lateral (
 			select * from dunlin.deliveries d
 			where d.account_id = p.account_id and d.customer_id = p.customer_id
-			  and d.state = 'planned' and d.contacts and d.due_at <= @now
-			offset 0) d`, p.args(pgx.StrictNamedArgs{"now": now}))
+			  and d.state = 'planned' and d.contacts and d.due_at <= @now and d.reason is distinct from @away
+			offset 0) d`, p.args(pgx.StrictNamedArgs{"now": now, "away": IntercomAway}))
 	if err != nil {
 		return nil, fmt.Errorf("read what else is due: %w", err)
 	}
@@ -152,7 +173,7 @@ type ranked struct {
 	key      Key
 }
 
-func (x *situated) rank() ranked { return ranked{x.definition.Priority, x.scheduled, x.key} }
+func (x *situated) rank() ranked { return ranked{x.priority, x.scheduled, x.key} }
 
 func (r ranked) before(o ranked) bool {
 	var older int

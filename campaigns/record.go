@@ -46,6 +46,14 @@ func (s *Store) Record(ctx context.Context, c Claim, o Outcome, now time.Time) (
 	}
 	written := false
 	err := pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
+		// The enrollment first: of several steps that end at the same time, each one
+		// sees those before it, and the last one ends the enrollment.
+		if _, err := tx.Exec(ctx, `
+			select from dunlin.enrollments
+			where account_id = @account and customer_id = @customer and campaign = @campaign and episode = @episode
+			for update`, c.Key.argsWithoutStep()); err != nil {
+			return err
+		}
 		tag, err := tx.Exec(ctx, `
 			update dunlin.deliveries set state = @state, reason = nullif(@reason, ''), ended_at = @now,
 			       external_id = nullif(@external, ''), detail = nullif(@detail, ''), leased_until = null,
@@ -73,15 +81,17 @@ func (s *Store) Record(ctx context.Context, c Claim, o Outcome, now time.Time) (
 	return written, nil
 }
 
-// release gives a claim back: the call surely did nothing. The delivery is
+// release gives a claim back: the call surely did nothing, or can be repeated. In
+// the budget it counts on unless it surely reached nobody (one-budget). The delivery is
 // planned again and decided afresh when its poke's lease runs out. The task row
 // of a task stays; the next claim finds it.
 func (s *Store) release(ctx context.Context, c Claim, o Outcome) (bool, error) {
 	tag, err := s.Pool.Exec(ctx, `
-		update dunlin.deliveries set state = 'planned', reason = @reason, detail = nullif(@detail, ''), token = null, leased_until = null, contacted_at = null,
+		update dunlin.deliveries set state = 'planned', reason = @reason, detail = nullif(@detail, ''), token = null, leased_until = null,
+		       contacted_at = case when action = any(@repeatable::text[]) then contacted_at end,
 		       poked_until = clock_timestamp() + @retry::interval
 		where `+oneDelivery+` and token = md5(@token)::uuid and state = 'claimed'`,
-		c.Key.args("reason", IntercomAway, "detail", o.Detail, "retry", o.Retry, "token", c.Token))
+		c.Key.args("reason", IntercomAway, "detail", o.Detail, "retry", o.Retry, "token", c.Token, "repeatable", repeatable))
 	if err != nil {
 		return false, fmt.Errorf("release delivery: %w", err)
 	}
@@ -161,7 +171,6 @@ func (s *Store) Sweep(ctx context.Context, now time.Time) (int64, error) {
 			       reason = case when again then null else @lost end,
 			       ended_at = case when again then null else @now::timestamptz end,
 			       token = case when again then null else token end,
-			       contacted_at = case when again then null else contacted_at end,
 			       doubted_at = case when again then null else clock_timestamp() end,
 			       look_at = case when again then null else clock_timestamp() + @look::interval end,
 			       looks = 0, leased_until = null, poked_until = null

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -21,7 +23,8 @@ type situated struct {
 	version    int
 	definition Definition
 	picture    customers.Picture
-	scheduled  *time.Time // as the row has it: what it was ranked by
+	scheduled  *time.Time // as the row has it, like priority: what it is ranked by
+	priority   int
 	claimed    *time.Time // when it was claimed before; nil: never
 	notBefore  *time.Time // its time is not before; nil: no such bound
 	startsAt   time.Time  // of the enrollment: nothing happens before
@@ -111,7 +114,7 @@ func (s *Store) situations(ctx context.Context, tx pgx.Tx, keys []Key, now time.
 		x.Contact = contacts[x.key.Ref()]
 	}
 	for _, read := range []func(context.Context) error{
-		l.readDefinitions, l.readPictures, l.readWorkspace, l.readNews, l.readEpisodes, l.readHolds, l.readMembers, l.readRules, l.readBudget,
+		l.readDefinitions, l.readNews, l.readPictures, l.readWorkspace, l.readEpisodes, l.readHolds, l.readMembers, l.readRules, l.readBudget,
 	} {
 		if err := read(ctx); err != nil {
 			return nil, nil, err
@@ -208,10 +211,10 @@ func (l *look) readDeliveries(ctx context.Context, keys []Key, of map[Key]bool) 
 		forUpdate = "for update skip locked"
 	}
 	rows, err := l.tx.Query(ctx, `
-		select k.place, e.version, e.state, e.starts_at, coalesce(e.anchored_at, e.starts_at), e.held_out, c.state, coalesce(d.reason, ''), d.scheduled_at, d.claimed_at, d.not_before
+		select k.place, e.version, e.state, e.starts_at, coalesce(e.anchored_at, e.starts_at), e.held_out, c.state, coalesce(d.reason, ''), d.scheduled_at, d.priority, d.claimed_at, d.not_before
 		from `+keysSQL+`
 		cross join lateral (
-			select reason, scheduled_at, claimed_at, not_before from dunlin.deliveries d
+			select reason, scheduled_at, priority, claimed_at, not_before from dunlin.deliveries d
 			where d.account_id = k.account_id and d.customer_id = k.customer_id and d.campaign = k.campaign and d.episode = k.episode and d.step = k.step
 			  and d.state = 'planned' and d.due_at <= @now
 			`+forUpdate+`) d
@@ -224,19 +227,19 @@ func (l *look) readDeliveries(ctx context.Context, keys []Key, of map[Key]bool) 
 	if err != nil {
 		return fmt.Errorf("read deliveries: %w", err)
 	}
-	var place, version int
+	var place, version, priority int
 	var state string
 	var campaign State
 	var startsAt, anchor time.Time
 	var heldOut *bool
 	var waited Reason
 	var scheduled, claimed, notBefore *time.Time
-	_, err = pgx.ForEachRow(rows, []any{&place, &version, &state, &startsAt, &anchor, &heldOut, &campaign, &waited, &scheduled, &claimed, &notBefore}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&place, &version, &state, &startsAt, &anchor, &heldOut, &campaign, &waited, &scheduled, &priority, &claimed, &notBefore}, func() error {
 		k := keys[place-1]
 		if !of[k.enrollment()] {
 			return nil
 		}
-		l.list = append(l.list, &situated{key: k, version: version, startsAt: startsAt, anchor: anchor, heldOut: heldOut, scheduled: scheduled, claimed: claimed, notBefore: notBefore, Situation: Situation{
+		l.list = append(l.list, &situated{key: k, version: version, startsAt: startsAt, anchor: anchor, heldOut: heldOut, scheduled: scheduled, priority: priority, claimed: claimed, notBefore: notBefore, Situation: Situation{
 			Now: l.now, Settings: l.settings, DryRun: l.DryRun, NoIntercom: l.NoIntercom,
 			Paused: campaign == Halted, Enrolled: state == "active", Waited: waited,
 		}})
@@ -338,20 +341,26 @@ func (l *look) readWorkspace(ctx context.Context) error {
 	return nil
 }
 
-// readNews looks for events of Stripe that are not applied.
+// readNews looks for events of Stripe that are not applied. It comes before
+// everything that such an event could change: what is applied after this look is
+// read afterwards.
 func (l *look) readNews(ctx context.Context) error {
-	byAccount := map[int][]string{}
+	byAccount := map[int][]int64{}
 	for _, x := range l.list {
-		byAccount[x.key.Account] = append(byAccount[x.key.Account], x.picture.StripeID)
+		byAccount[x.key.Account] = append(byAccount[x.key.Account], x.key.Customer)
 	}
 	for account, ids := range byAccount {
-		waits, err := l.Unapplied(ctx, l.tx, account, ids)
+		stripeIDs, err := customers.StripeIDs(ctx, l.tx, account, ids)
+		if err != nil {
+			return err
+		}
+		waits, err := l.Unapplied(ctx, l.tx, account, slices.Collect(maps.Values(stripeIDs)))
 		if err != nil {
 			return err
 		}
 		for _, x := range l.list {
 			if x.key.Account == account {
-				x.Unapplied = waits[x.picture.StripeID]
+				x.Unapplied = waits[stripeIDs[x.key.Customer]]
 			}
 		}
 	}

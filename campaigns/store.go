@@ -194,7 +194,8 @@ func (s *Store) running(ctx context.Context, tx pgx.Tx, settings workspace.Setti
 func (s *Store) activeVersions(ctx context.Context, tx pgx.Tx, settings workspace.Settings) ([]Definition, error) {
 	return s.definitions(ctx, tx, settings, `
 		select v.name, v.version, v.source from dunlin.campaign_versions v
-		where exists (select from dunlin.enrollments e where e.campaign = v.name and e.version = v.version and e.state = 'active')
+		cross join lateral (
+			select from dunlin.enrollments e where e.campaign = v.name and e.version = v.version and e.state = 'active' limit 1) e
 		order by v.name, v.version`)
 }
 

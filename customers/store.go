@@ -76,6 +76,26 @@ func LoadAll(ctx context.Context, q Querier, refs []Ref) (map[Ref]Picture, error
 	return found, nil
 }
 
+// StripeIDs returns the ids at Stripe of customers of an account, by ours.
+func StripeIDs(ctx context.Context, q Querier, account int, ids []int64) (map[int64]string, error) {
+	rows, err := q.Query(ctx, `
+		select c.customer_id, c.stripe_id from unnest($2::bigint[]) as wanted (customer_id)
+		cross join lateral (
+			select customer_id, stripe_id from dunlin.customers c
+			where c.account_id = $1 and c.customer_id = wanted.customer_id
+			offset 0) c`, account, ids)
+	if err != nil {
+		return nil, fmt.Errorf("read the ids of customers: %w", err)
+	}
+	found := make(map[int64]string, len(ids))
+	var id int64
+	var stripeID string
+	if _, err := pgx.ForEachRow(rows, []any{&id, &stripeID}, func() error { found[id] = stripeID; return nil }); err != nil {
+		return nil, fmt.Errorf("read the ids of customers: %w", err)
+	}
+	return found, nil
+}
+
 // SubscribersOf lists, by Stripe id, the customers with a subscription that
 // names one of these products or prices: a product's name is part of their
 // picture, so they are projected again when it changes. It reads every

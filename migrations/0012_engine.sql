@@ -7,6 +7,7 @@ alter table dunlin.enrollments
     add column goal_until timestamptz, -- until then the goal is looked for; null: there is none
     add column goal_at    timestamptz; -- business time at which it was seen to be reached
 create index enrollments_goal on dunlin.enrollments (campaign, version, account_id, customer_id) where goal_until is not null and goal_at is null;
+create index enrollments_versions on dunlin.enrollments (campaign, version) where state = 'active';
 
 alter table dunlin.deliveries drop constraint deliveries_action_check;
 alter table dunlin.deliveries
