@@ -218,6 +218,7 @@ func (w *deliverWorker) outcome(ctx context.Context, c campaigns.Claim, id strin
 		}
 	case known && (e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden):
 		o.Result = campaigns.NotDone
+		o.Retry = retryAfter << min(c.Attempt-1, 6) // half an hour at most: somebody has to mend it
 	case intercom.Gone(err) && c.Attempt < maxRefused: // merged, archived or deleted since: ask who the contact is now
 		o.Result = campaigns.NotDone
 		if err := w.Links.Doubt(ctx, w.Pool, intercom.Ref(c.Key.Ref())); err != nil {

@@ -46,11 +46,18 @@ const (
 	// later, the claim is given back. Machine time.
 	startWithin = 3 * time.Second
 
+	// recordWithin is how long after a claim its outcome is tried to be recorded:
+	// less than the claim's lease. Machine time.
+	recordWithin = 110 * time.Second
+
 	// retryAfter is how long a delivery rests after a call that surely did nothing.
 	retryAfter = 30 * time.Second
 
 	// busyAfter is how soon deliveries are looked at again that somebody else was at.
 	busyAfter = time.Second
+
+	// askWithin bounds the questions about the contacts of a job. Machine time.
+	askWithin = 40 * time.Second
 
 	// linkFresh is how old what is stored of a contact may be before Intercom is
 	// asked again; less than what a decision puts up with.
@@ -147,13 +154,30 @@ func (w *deliverWorker) ask(ctx context.Context, keys []campaigns.Key) (known []
 	for _, p := range pictures {
 		list = append(list, LinkCustomer(p, settings))
 	}
-	_, err = w.Links.ResolveAll(ctx, w.Pool, list, Linking(settings, w.Campaigns.DryRun), linkFresh)
+	asking, cancel := context.WithTimeout(ctx, askWithin)
+	defer cancel()
+	found, err := w.Links.ResolveAll(asking, w.Pool, list, Linking(settings, w.Campaigns.DryRun), linkFresh)
 	var e *intercom.Error
-	if !errors.As(err, &e) {
-		return keys, err
+	if err != nil && !errors.As(err, &e) && asking.Err() == nil {
+		return nil, err
 	}
-	w.Logger.Warn("contacts not read", slog.Int("deliveries", len(keys)), slog.Any("error", e))
-	return nil, w.Campaigns.Postpone(ctx, keys, e.Error(), retryAfter)
+	var unread []campaigns.Key
+	for _, k := range keys {
+		if _, ok := found[intercom.Ref(k.Ref())]; ok {
+			known = append(known, k)
+		} else {
+			unread = append(unread, k)
+		}
+	}
+	if len(unread) == 0 {
+		return known, nil
+	}
+	w.Logger.Warn("contacts not read", slog.Int("deliveries", len(unread)), slog.Any("error", err))
+	why := "Intercom did not say who the contact is"
+	if err != nil {
+		why = err.Error()
+	}
+	return known, w.Campaigns.Postpone(context.WithoutCancel(ctx), unread, why, retryAfter)
 }
 
 // permitted waits for pacing and returns as many of the deliveries as may be
@@ -211,6 +235,22 @@ func ofIntercom(claims []campaigns.Claim) (n int) {
 	return n
 }
 
+// record writes what became of a claim, and tries again while its lease lasts: what
+// is known must not become unknown because Postgres was away for a moment. The
+// claim's token makes that harmless.
+func (w *deliverWorker) record(ctx context.Context, c campaigns.Claim, o campaigns.Outcome, claimed time.Time) (written bool, err error) {
+	for wait := 50 * time.Millisecond; ; wait *= 2 {
+		written, err = w.Campaigns.Record(ctx, c, o, w.Now())
+		if err == nil || time.Since(claimed)+wait > recordWithin {
+			return written, err
+		}
+		w.Logger.Warn("outcome not recorded yet", slog.Any("delivery", c.Key), slog.Any("error", err))
+		if err := pause(ctx, wait); err != nil {
+			return false, err
+		}
+	}
+}
+
 // callAndRecord makes the call of a claim. From here on the process must try to
 // learn and record the outcome, even while it is being stopped.
 func (w *deliverWorker) callAndRecord(ctx context.Context, claim campaigns.Claim, claimed time.Time) error {
@@ -224,7 +264,7 @@ func (w *deliverWorker) callAndRecord(ctx context.Context, claim campaigns.Claim
 	}
 
 	w.Failpoint("before_record")
-	written, err := w.Campaigns.Record(ctx, claim, outcome, w.Now())
+	written, err := w.record(ctx, claim, outcome, claimed)
 	w.Failpoint("after_record")
 	if err == nil && !written {
 		w.Logger.Warn("outcome came after another was recorded", slog.Any("delivery", claim.Key), slog.String("result", string(outcome.Result)))

@@ -251,28 +251,50 @@ func (p *Poker) Sync(ctx context.Context, tx pgx.Tx, account string) error {
 	return p.insert(ctx, tx, SyncArgs{Account: account})
 }
 
-// Due pokes for every delivery that is due at an instant and that no job is on
-// its way for. What was released with many others, such as by the end of the
-// night, is worked after what has just become due.
+// atOnce is how many deliveries one transaction pokes for.
+const atOnce = 2000
+
+// Due pokes for deliveries that are due at an instant and that no job is on its
+// way for, and for a sweep when there are more of them than one transaction
+// should be long for.
 func (p *Poker) Due(ctx context.Context, tx pgx.Tx, now time.Time) (int, error) {
-	const chunk = 2000
-	for total := 0; ; {
-		due, err := campaigns.Poke(ctx, tx, now, chunk)
-		if err != nil || len(due.Urgent)+len(due.Released) == 0 {
-			return total, err
-		}
-		var params []river.InsertManyParams
-		for keys := range slices.Chunk(due.Urgent, poked) {
-			params = append(params, river.InsertManyParams{Args: DeliverArgs{Keys: keys}, InsertOpts: &river.InsertOpts{Priority: urgent}})
-		}
-		for keys := range slices.Chunk(due.Released, poked) {
-			params = append(params, river.InsertManyParams{Args: DeliverArgs{Keys: keys}, InsertOpts: &river.InsertOpts{Priority: released}})
-		}
-		if _, err := p.client.InsertManyFastTx(ctx, tx, params); err != nil {
-			return total, fmt.Errorf("poke deliveries: %w", err)
-		}
-		total += len(due.Urgent) + len(due.Released)
+	n, err := p.some(ctx, tx, now)
+	if err == nil && n == atOnce {
+		err = p.Sweep(ctx, tx)
 	}
+	return n, err
+}
+
+// AllDue pokes for all of them, in as many transactions as it takes.
+func (p *Poker) AllDue(ctx context.Context, pool *pgxpool.Pool, now time.Time) (total int, err error) {
+	for n := atOnce; n == atOnce && err == nil; total += n {
+		err = pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) (err error) {
+			n, err = p.some(ctx, tx, now)
+			return err
+		})
+	}
+	return total, err
+}
+
+// some pokes for deliveries that are due. What was released with many others, such
+// as by the end of the night, is worked after what has just become due.
+func (p *Poker) some(ctx context.Context, tx pgx.Tx, now time.Time) (int, error) {
+	due, err := campaigns.Poke(ctx, tx, now, atOnce)
+	n := len(due.Urgent) + len(due.Released)
+	if err != nil || n == 0 {
+		return n, err
+	}
+	var params []river.InsertManyParams
+	for keys := range slices.Chunk(due.Urgent, poked) {
+		params = append(params, river.InsertManyParams{Args: DeliverArgs{Keys: keys}, InsertOpts: &river.InsertOpts{Priority: urgent}})
+	}
+	for keys := range slices.Chunk(due.Released, poked) {
+		params = append(params, river.InsertManyParams{Args: DeliverArgs{Keys: keys}, InsertOpts: &river.InsertOpts{Priority: released}})
+	}
+	if _, err := p.client.InsertManyFastTx(ctx, tx, params); err != nil {
+		return 0, fmt.Errorf("poke deliveries: %w", err)
+	}
+	return n, nil
 }
 
 // River's priorities of deliver jobs.

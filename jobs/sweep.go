@@ -39,10 +39,10 @@ func (w *sweepWorker) Work(ctx context.Context, _ *river.Job[SweepArgs]) error {
 	if lapsed > 0 {
 		w.Logger.Warn("claims lapsed: their outcome is unknown", slog.Int64("deliveries", lapsed))
 	}
+	if _, err := w.poker.AllDue(ctx, w.Pool, now); err != nil {
+		return err
+	}
 	err = pgx.BeginFunc(ctx, w.Pool, func(tx pgx.Tx) error {
-		if _, err := w.poker.Due(ctx, tx, now); err != nil {
-			return err
-		}
 		if err := w.poker.Reconcile(ctx, tx); err != nil {
 			return err
 		}

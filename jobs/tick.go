@@ -2,11 +2,13 @@ package jobs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/riverqueue/river"
 
 	"github.com/dunlin/dunlin/campaigns"
@@ -88,6 +90,9 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
+// serializationFailure is Postgres' code for a row that changed since the snapshot.
+const serializationFailure = "40001"
+
 // AfterTick is what follows from a tick, in its transaction: enrollments, their
 // ends, pokes for everything due at the tick's instant, and the next tick when
 // this one has not finished a list.
@@ -101,7 +106,16 @@ func AfterTick(store *campaigns.Store, poker *Poker) func(context.Context, pgx.T
 				return err
 			}
 		}
-		_, err := poker.Due(ctx, tx, t.At)
+		// Within the tick, whose snapshot is older than what others have poked for
+		// since, that can fail; the tick stands all the same.
+		err := pgx.BeginFunc(ctx, tx, func(tx pgx.Tx) error {
+			_, err := poker.Due(ctx, tx, t.At)
+			return err
+		})
+		var refusal *pgconn.PgError
+		if errors.As(err, &refusal) && refusal.Code == serializationFailure {
+			return poker.Sweep(ctx, tx)
+		}
 		return err
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 
@@ -150,14 +149,11 @@ func engineChild() int {
 		if err != nil {
 			return err
 		}
-		err = pgx.BeginFunc(ctx, db.Pool, func(tx pgx.Tx) error {
-			n, err := p.poker.Due(ctx, tx, now)
-			left.Store(int64(n))
-			return err
-		})
+		n, err := p.poker.AllDue(ctx, db.Pool, now)
 		if err != nil {
 			return err
 		}
+		left.Store(int64(n))
 		if err := client.Start(ctx); err != nil {
 			return err
 		}
