@@ -6,7 +6,7 @@ PKG     ?= ./...
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test check fmt vet lint bench soak clean
+.PHONY: help demo build test check fmt vet lint bench soak chaos clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1#\2/p' $(MAKEFILE_LIST) | awk -F '#' '{ printf "%-14s %s\n", $$1, $$2 }'
@@ -55,6 +55,10 @@ soak: ## rules, ticks and the mirror against their references, on and on: SOAK=1
 	@$(SETUP) go postgres
 	go test -count=1 -timeout 24h -v -run 'TestCompile_AgreesWithEval|TestHistory_soak' ./segments -soak $(or $(SOAK),10m)
 	go test -count=1 -timeout 24h -v -run 'TestConverge_soak' ./stripesync -soak $(or $(SOAK),10m)
+
+chaos: ## workers and Postgres killed in a merchant's life, judged; SEEDS=3 KILLS=1000 CUSTOMERS=5000 DAYS=60
+	@$(SETUP) go postgres
+	go test -count=1 -timeout 24h -run '^TestChaos_large$$' ./cmd/dunlin -chaos-seeds $(or $(SEEDS),3) -chaos-kills $(or $(KILLS),1000) -chaos-customers $(or $(CUSTOMERS),5000) -chaos-days $(or $(DAYS),60)
 
 clean: ## remove what was built
 	@rm -rf bin

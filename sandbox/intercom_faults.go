@@ -31,6 +31,8 @@ type Fault struct {
 	HTML     bool // FaultStatus: a page of the edge instead of the error envelope (1.5)
 	NullID   bool // FaultStatus: request_id is null in the envelope (1.5)
 	NoAnswer bool // FaultStatus: an empty body (1.5)
+
+	RetryAfter int // FaultStatus: seconds of machine time, in a Retry-After header; zero: none
 }
 
 // spoil carries a request out if the fault says so, and loses or changes its
@@ -85,6 +87,9 @@ func (i *Intercom) writeFault(w http.ResponseWriter, fault Fault) {
 		for name, values := range i.rateHeader(0) {
 			w.Header()[name] = values
 		}
+	}
+	if fault.RetryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(fault.RetryAfter))
 	}
 	switch {
 	case fault.NoAnswer:

@@ -20,6 +20,13 @@ type Case struct {
 
 	// Reasons is what the product recorded for somebody who got nothing.
 	Reasons map[Due]string
+
+	// Budget is how many messages one person may get; the zero value judges none.
+	Budget Budget
+
+	// Records is what the product says became of each delivery. Nil: whether the
+	// two agree is not judged.
+	Records []Record
 }
 
 // Case is the sandbox's half of a case: its people, where Intercom thinks they
@@ -44,6 +51,8 @@ type Verdict struct {
 	QuietHourViolations    int
 	ContactedAfterRecovery int
 	Forgotten              int
+	BudgetBreaches         int
+	Disagreements          int
 	Details                []string
 }
 
@@ -63,12 +72,21 @@ type Verdict struct {
 //   - Forgotten: customers for whom a step was due and who had its cause for
 //     three days, got nothing, and have no reason recorded. A customer with
 //     several contacts is left out: who is meant is not the world's to say.
+//   - BudgetBreaches: messages beyond what the budget of one contact allows in any
+//     window of its length, or too soon after the one before. What is counted as
+//     a duplicate is not counted again.
+//   - Disagreements: messages, tickets and notes that the records call sent and
+//     Intercom does not have, or that Intercom has and the records do not know,
+//     and tags called sent that were never set. An unknown record stands for one
+//     request that may or may not be there.
 func Judge(c Case) Verdict {
 	j := newJudge(c)
 	j.judgeDuplicates()
 	j.judgeNights()
 	j.judgeRecoveries()
 	j.judgeForgotten()
+	j.judgeBudgets()
+	j.judgeRecords()
 	slices.SortStableFunc(j.findings, func(a, b finding) int {
 		return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.line, b.line))
 	})
@@ -102,6 +120,9 @@ type sent struct {
 	Accepted
 	about about
 	life  *life // nil: of nobody
+
+	repeat  bool // a duplicate
+	doubled bool // one of several that are the same
 }
 
 func newJudge(c Case) *judge {
@@ -153,6 +174,7 @@ func (j *judge) judgeDuplicates() {
 		if s.Reference != "" {
 			name := s.Kind + " " + s.Reference
 			if before := byReference[name]; before != nil {
+				s.repeat, s.doubled, before.doubled = true, true, true
 				j.found(&j.verdict.Duplicates, s.At, "duplicate: %s has the reference %s of %s, of %s", s, s.Reference, before.ID, before.At.UTC().Format(time.RFC3339))
 				continue
 			}
@@ -173,6 +195,7 @@ func (j *judge) judgeDuplicates() {
 			k.episode = s.life.episode(s.about.campaign, s.At)
 		}
 		if before := last[k]; before != nil && repeats(before) {
+			s.repeat, s.doubled, before.doubled = true, true, true
 			j.found(&j.verdict.Duplicates, s.At, "duplicate: %s repeats %s of %s, episode %q", s, before.ID, before.At.UTC().Format(time.RFC3339), k.episode)
 			if k.text == "" {
 				continue // an episode begins with its first contact

@@ -133,29 +133,38 @@ func newKilling(t *testing.T) *killing {
 	k.product.campaigns.LookAfter = lookLate
 	k.stripe, k.intercom = k.product.Env.StripeBase, k.product.Env.IntercomBase
 	k.from = world.Now()
-	if err := k.product.stripe[0].Backfill(ctx, nil); err != nil {
+	startCampaigns(t, k.demo)
+	return k
+}
+
+// startCampaigns takes Dunlin into use with the examples, and leaves what is due
+// to whoever works.
+func startCampaigns(t *testing.T, d *demo) {
+	t.Helper()
+	ctx := t.Context()
+	if err := d.product.stripe[0].Backfill(ctx, nil); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := intercom.Setup(ctx, k.product.intercom, k.db.Pool, world.Now()); err != nil {
+	if _, err := intercom.Setup(ctx, d.product.intercom, d.db.Pool, d.world.Now()); err != nil {
 		t.Fatal(err)
 	}
 	docs, err := exampleDocuments()
 	if err != nil {
 		t.Fatal(err)
 	}
-	set, err := checkDefinitions(ctx, k.db.Pool, docs)
+	set, err := checkDefinitions(ctx, d.db.Pool, docs)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := set.apply(ctx, k.db.Pool, world.Now()); err != nil {
+	if _, err := set.apply(ctx, d.db.Pool, d.world.Now()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := k.product.ticker.Tick(ctx); err != nil {
+	if _, err := d.product.ticker.Tick(ctx); err != nil {
 		t.Fatal(err)
 	}
-	err = pgx.BeginFunc(ctx, k.db.Pool, func(tx pgx.Tx) error {
+	err = pgx.BeginFunc(ctx, d.db.Pool, func(tx pgx.Tx) error {
 		for _, c := range set.campaigns {
-			if _, err := k.product.campaigns.Start(ctx, tx, c.Name, world.Now()); err != nil {
+			if _, err := d.product.campaigns.Start(ctx, tx, c.Name, d.world.Now()); err != nil {
 				return err
 			}
 		}
@@ -164,7 +173,6 @@ func newKilling(t *testing.T) *killing {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return k
 }
 
 // work starts a process that is killed when it passes the failpoint for the n-th

@@ -20,9 +20,12 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-// TestMain also is a worker's process that a failpoint kills, one that sends as
-// fast as it may, and one that claims as fast as it can.
+// TestMain also is a worker's process that a failpoint kills, one that lives in
+// chaos, one that sends as fast as it may, and one that claims as fast as it can.
 func TestMain(m *testing.M) {
+	if os.Getenv(chaosClock) != "" {
+		os.Exit(chaosChild())
+	}
 	if os.Getenv(childFailpoint) != "" {
 		os.Exit(child())
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"time"
 
@@ -33,6 +34,7 @@ type wiring struct {
 	PollEvery                                 time.Duration
 	LookAfter                                 []time.Duration // see campaigns.Config
 	Failpoint                                 func(string)
+	IntercomHTTP                              *http.Client // nil: the client's own
 }
 
 // product is everything, wired and not yet started.
@@ -136,7 +138,7 @@ func (p *product) wireIntercom(ctx context.Context) error {
 		}
 		base = intercomHosts[settings.Region]
 	}
-	client, err := intercom.New(intercom.Config{BaseURL: base, Token: p.Env.IntercomToken, Now: p.Now, Logger: p.Logger, Pool: p.Pool})
+	client, err := intercom.New(intercom.Config{BaseURL: base, Token: p.Env.IntercomToken, HTTP: p.IntercomHTTP, Now: p.Now, Logger: p.Logger, Pool: p.Pool})
 	if err != nil {
 		return err
 	}

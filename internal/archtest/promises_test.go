@@ -36,20 +36,24 @@ var promises = map[string][]place{
 		{"jobs/*.go", `one-contact`},
 		{"campaigns/*_test.go", `one-contact`},
 		{"cmd/dunlin/kill_test.go", `one-contact`},
+		{"cmd/dunlin/chaos_test.go", `one-contact`},
 	},
 	"nothing-lost": {
 		{"migrations/*.sql", `create index deliveries_claimed on dunlin.deliveries \(leased_until\)`},
 		{"jobs/*.go", `nothing-lost`},
 		{"campaigns/*_test.go", `nothing-lost`},
 		{"cmd/dunlin/kill_test.go", `nothing-lost`},
+		{"cmd/dunlin/chaos_test.go", `nothing-lost`},
 	},
 	"decent-hours": {
 		{"campaigns/*.go", `decent-hours`},
 		{"campaigns/*_test.go", `decent-hours`},
+		{"cmd/dunlin/chaos_test.go", `decent-hours`},
 	},
 	"no-stale-contact": {
 		{"campaigns/*.go", `no-stale-contact`},
 		{"campaigns/*_test.go", `no-stale-contact`},
+		{"cmd/dunlin/chaos_test.go", `no-stale-contact`},
 	},
 	"one-budget": {
 		{"migrations/*.sql", `one-budget`},
@@ -57,6 +61,7 @@ var promises = map[string][]place{
 		{"campaigns/budget.go", `one-budget`},
 		{"campaigns/budget_test.go", `one-budget`},
 		{"campaigns/decide_test.go", `one-budget`},
+		{"cmd/dunlin/chaos_test.go", `one-budget`},
 	},
 	"honest-mirror": {
 		{"migrations/*.sql", `ready_at .*honest-mirror`},
