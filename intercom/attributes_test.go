@@ -17,17 +17,17 @@ import (
 func TestAttributesNamed(t *testing.T) {
 	t.Parallel()
 	b, pool := newInbox(t), pgtest.New(t)
-	b.Faults = func(r *http.Request) sandbox.Fault { // the first attempt to make one is carried out, and answered 502
+	b.fail(func(r *http.Request) sandbox.Fault { // the first attempt to make one is carried out, and answered 502
 		if r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/data_attributes") {
 			return sandbox.Fault{Kind: sandbox.FaultStatus, Status: 502, Process: true}
 		}
 		return sandbox.Fault{}
-	}
+	})
 	names := []string{sandbox.IntercomOptOut, "dunning_stage"}
 	if _, err := AttributesNamed(t.Context(), b.Client, pool, names, b.now); !Unknown(err) {
 		t.Fatalf("answers were lost: %v", err)
 	}
-	b.Faults = nil
+	b.fail(nil)
 	want := map[string]Attribute{
 		sandbox.IntercomOptOut: {ID: "8", Name: sandbox.IntercomOptOut, Type: "boolean", Writable: true},
 		"dunning_stage":        {ID: "37", Name: "dunning_stage", Type: "string", Writable: true},
@@ -96,7 +96,7 @@ func TestCreateEvent_again(t *testing.T) {
 	if err := b.CreateEvent(t.Context(), e); !Unknown(err) {
 		t.Errorf("answers were lost: %v", err)
 	}
-	b.Faults = nil
+	b.fail(nil)
 	if err := b.CreateEvent(t.Context(), e); err != nil {
 		t.Error(err)
 	}

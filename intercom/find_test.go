@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -19,7 +20,8 @@ const ana = "6762f23b1bb6000000000001"
 type inbox struct {
 	*sandbox.Intercom
 	*Client
-	now time.Time
+	now    time.Time
+	faults atomic.Pointer[func(*http.Request) sandbox.Fault]
 }
 
 func newInbox(t *testing.T) *inbox {
@@ -27,6 +29,12 @@ func newInbox(t *testing.T) *inbox {
 	b := &inbox{now: time.Date(2026, time.March, 2, 12, 0, 0, 0, time.UTC)}
 	b.Intercom = sandbox.NewIntercom(func() time.Time { return b.now }, testToken)
 	b.Intercom.AddContact(sandbox.Contact{ID: ana, Email: "ana@example.com", Role: "user"})
+	b.Faults = func(r *http.Request) sandbox.Fault {
+		if how := b.faults.Load(); how != nil && *how != nil {
+			return (*how)(r)
+		}
+		return sandbox.Fault{}
+	}
 	server := httptest.NewServer(b.Intercom)
 	t.Cleanup(server.Close)
 	b.Client = newTestClient(t, server.URL)
@@ -35,13 +43,16 @@ func newInbox(t *testing.T) *inbox {
 
 // lose lets every write be carried out and its answer get lost.
 func (b *inbox) lose() {
-	b.Faults = func(r *http.Request) sandbox.Fault {
+	b.fail(func(r *http.Request) sandbox.Fault {
 		if r.Method == http.MethodPost && !strings.HasSuffix(r.URL.Path, "/search") {
 			return sandbox.Fault{Kind: sandbox.FaultReset, Process: true}
 		}
 		return sandbox.Fault{}
-	}
+	})
 }
+
+// fail says what goes wrong from now on; nil: nothing.
+func (b *inbox) fail(how func(*http.Request) sandbox.Fault) { b.faults.Store(&how) }
 
 // What was done although its answer was lost is found by its reference, once the
 // index has it; what was not done is not.

@@ -2,6 +2,7 @@ package stripesync
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -10,9 +11,9 @@ import (
 // pokerOf is a poker in the bubble of a test, and how often it asked.
 func pokerOf(t *testing.T) (p *poker, asked func() int, closing func()) {
 	ctx, cancel := context.WithCancel(t.Context())
-	n := 0
-	p = &poker{closed: ctx.Done(), later: func() { n++ }}
-	return p, func() int { synctest.Wait(); return n }, func() { cancel(); p.work.Wait() }
+	var n atomic.Int64
+	p = &poker{closed: ctx.Done(), later: func() { n.Add(1) }}
+	return p, func() int { synctest.Wait(); return int(n.Load()) }, func() { cancel(); p.work.Wait() }
 }
 
 func after(d time.Duration) {
