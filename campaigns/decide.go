@@ -121,14 +121,14 @@ func Decide(s Situation) Decision {
 		return Decision{Verdict: Wait, Reason: NotYet, Until: *s.Scheduled}
 	case s.expired():
 		return Decision{Verdict: Skip, Reason: s.expiredBecause()}
+	case s.NoOlderThan > 0 && s.DataAge > s.NoOlderThan: // before the condition, which would skip the step for good by what has changed since
+		return s.wait(DataOld, s.Now.Add(recheckSoon))
 	case !s.Condition:
 		return Decision{Verdict: Skip, Reason: ConditionFalse}
 	case s.Stopped:
 		return s.wait(Stopped, s.Now.Add(recheckSlow))
 	case s.Paused:
 		return s.wait(Paused, s.Now.Add(recheckSlow))
-	case s.NoOlderThan > 0 && s.DataAge > s.NoOlderThan:
-		return s.wait(DataOld, s.Now.Add(recheckSoon))
 	}
 	if d, held := s.held(); held {
 		return d

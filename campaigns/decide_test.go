@@ -92,10 +92,10 @@ var obstacles = []obstacle{
 			s.Expires = &at
 		}
 	}},
+	{DataOld, Wait, time.Minute, every, func(s *Situation) { s.NoOlderThan, s.DataAge = time.Hour, time.Hour+1 }},
 	{ConditionFalse, Skip, 0, every, func(s *Situation) { s.Condition = false }},
 	{Stopped, Wait, time.Hour, every, func(s *Situation) { s.Stopped = true }},
 	{Paused, Wait, time.Hour, every, func(s *Situation) { s.Paused = true }},
-	{DataOld, Wait, time.Minute, every, func(s *Situation) { s.NoOlderThan, s.DataAge = time.Hour, time.Hour+1 }},
 	{OnHold, Wait, time.Hour, every, func(s *Situation) { hold(s, OnHold, 0) }},
 	{Promised, Wait, 30 * time.Hour, every, func(s *Situation) { hold(s, Promised, 30*time.Hour) }},
 	{Disputed, Wait, 20 * time.Hour, reaching, func(s *Situation) { hold(s, Disputed, 20*time.Hour) }},

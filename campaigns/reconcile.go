@@ -198,11 +198,8 @@ func (s *Store) SettleDoubt(ctx context.Context, d Doubt, externalID string, now
 // first, as a tick and a claim do, so that none of them holds what another waits
 // for. It reports whether there is such a delivery.
 func lockDelivery(ctx context.Context, tx pgx.Tx, k Key, condition string, args ...any) (bool, error) {
-	_, err := tx.Exec(ctx, `
-		select from dunlin.enrollments
-		where account_id = @account and customer_id = @customer and campaign = @campaign and episode = @episode for update`, k.argsWithoutStep())
-	if err != nil {
-		return false, fmt.Errorf("lock enrollment: %w", err)
+	if err := lockEnrollment(ctx, tx, k); err != nil {
+		return false, err
 	}
 	tag, err := tx.Exec(ctx, `select from dunlin.deliveries where `+oneDelivery+` and `+condition+` for update`, k.args(args...))
 	if err != nil {

@@ -48,10 +48,7 @@ func (s *Store) Record(ctx context.Context, c Claim, o Outcome, now time.Time) (
 	err := pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
 		// The enrollment first: of several steps that end at the same time, each one
 		// sees those before it, and the last one ends the enrollment.
-		if _, err := tx.Exec(ctx, `
-			select from dunlin.enrollments
-			where account_id = @account and customer_id = @customer and campaign = @campaign and episode = @episode
-			for update`, c.Key.argsWithoutStep()); err != nil {
+		if err := lockEnrollment(ctx, tx, c.Key); err != nil {
 			return err
 		}
 		tag, err := tx.Exec(ctx, `
@@ -79,6 +76,19 @@ func (s *Store) Record(ctx context.Context, c Claim, o Outcome, now time.Time) (
 		return false, fmt.Errorf("record delivery: %w", err)
 	}
 	return written, nil
+}
+
+// lockEnrollment locks the enrollment of a delivery. It comes before the locks of
+// its deliveries.
+func lockEnrollment(ctx context.Context, tx pgx.Tx, k Key) error {
+	_, err := tx.Exec(ctx, `
+		select from dunlin.enrollments
+		where account_id = @account and customer_id = @customer and campaign = @campaign and episode = @episode
+		for update`, k.argsWithoutStep())
+	if err != nil {
+		return fmt.Errorf("lock enrollment: %w", err)
+	}
+	return nil
 }
 
 // release gives a claim back: the call surely did nothing, or can be repeated. In

@@ -76,7 +76,7 @@ func ReopenTask(ctx context.Context, db Beginner, id int64) error {
 
 func changeTask(ctx context.Context, db Beginner, id int64, change func(pgx.Tx) error) error {
 	err := pgx.BeginFunc(ctx, db, func(tx pgx.Tx) error {
-		if err := lockEnrollment(ctx, tx, `task_id`, id); err != nil {
+		if err := lockEnrollmentOf(ctx, tx, `task_id`, id); err != nil {
 			return err
 		}
 		return change(tx)
@@ -90,9 +90,9 @@ func changeTask(ctx context.Context, db Beginner, id int64, change func(pgx.Tx) 
 	return nil
 }
 
-// lockEnrollment locks the enrollment of a task before the task itself is, as a
+// lockEnrollmentOf locks the enrollment of a task before the task itself is, as a
 // tick and a claim do, so that none of them holds what another waits for.
-func lockEnrollment(ctx context.Context, tx pgx.Tx, column string, value any) error {
+func lockEnrollmentOf(ctx context.Context, tx pgx.Tx, column string, value any) error {
 	_, err := tx.Exec(ctx, `
 		select from dunlin.enrollments e join dunlin.tasks t using (account_id, customer_id, campaign, episode)
 		where t.`+pgx.Identifier{column}.Sanitize()+` = $1 for update of e`, value)

@@ -85,7 +85,7 @@ func (h held) follow(seen Ticket) (out held, ask bool) {
 // ticket still has to be told; a ticket of no task of ours is none of our
 // business.
 func (s *Store) FollowTicket(ctx context.Context, tx pgx.Tx, seen Ticket, told Telling, now time.Time) (Telling, error) {
-	if err := lockEnrollment(ctx, tx, `ticket_id`, seen.ID); err != nil {
+	if err := lockEnrollmentOf(ctx, tx, `ticket_id`, seen.ID); err != nil {
 		return Telling{}, err
 	}
 	var id int64
