@@ -114,7 +114,7 @@ var catalog = []attribute{
 	}, (*sources).plans},
 	{rule.Attribute{
 		Name: "mrr", Type: rule.MoneyType, Unit: major + ", a month", From: "subscription.items",
-		Help: "monthly recurring revenue of active and past_due subscriptions, less coupons that last forever; metered prices and, with several currencies, all but the customer's left out; missing when a tiered price, or what several coupons take off, is unknown",
+		Help: "monthly recurring revenue of active and past_due subscriptions, less coupons that last forever; metered prices and, with several currencies, all but the customer's left out; missing while what a price or a coupon amounts to is unknown, as the tiers of a price in a second currency are",
 	}, (*sources).mrr},
 	{rule.Attribute{
 		Name: "trial_ends_at", Type: rule.InstantType, From: "subscription.trial_end",

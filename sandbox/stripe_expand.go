@@ -105,7 +105,8 @@ func (v *view) lookUp(quoted json.RawMessage) json.RawMessage {
 }
 
 // includable returns a property that is there only when somebody expands it
-// (facts 1.5): a customer's sources and subscriptions, a charge's refunds.
+// (facts 1.4, 1.5): a customer's sources and subscriptions, a charge's refunds, a
+// price's currencies.
 func (v *view) includable(object map[string]json.RawMessage, name string) json.RawMessage {
 	var kind, id string
 	_ = json.Unmarshal(object["object"], &kind)
@@ -139,6 +140,12 @@ func (v *view) includable(object map[string]json.RawMessage, name string) json.R
 			}
 		}
 		return writeList("/v1/charges/"+id+"/refunds", back, false)
+	case kind == "price" && name == "tiers":
+		return json.RawMessage("null") // no price has any
+	case kind == "price" && name == "currency_options":
+		if p, _ := v.world.byID[id].(*price); p != nil {
+			return mustJSON(map[string]currencyOption{p.currency: {TaxBehavior: "unspecified", UnitAmount: p.amount, UnitAmountDecimal: itoa(p.amount)}})
+		}
 	}
 	return nil
 }

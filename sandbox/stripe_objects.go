@@ -23,8 +23,9 @@ var Untold = map[string][]string{
 
 // Objects returns everything the account holds now, by class and id, in the
 // account's shapes of 2023-10-16. Expanded, customers come with default_source and
-// invoice_settings.default_payment_method, and subscriptions with
-// default_payment_method and default_source; otherwise as events have them, with ids.
+// invoice_settings.default_payment_method, subscriptions with
+// default_payment_method and default_source, and prices with tiers and
+// currency_options; otherwise as events have them, with ids or without.
 // What is expanded changes by its own events, not by those of what holds it. A
 // legacy card is among the payment methods as the card object that it is.
 func (s *Sandbox) Objects(expanded bool) []Object {
@@ -70,6 +71,7 @@ func (v *view) object(o entity, expanded bool) (Object, bool) {
 		one.Class = "products"
 	case *price:
 		one.Class = "prices"
+		paths = []string{"tiers", "currency_options"}
 	default:
 		return Object{}, false
 	}

@@ -14,6 +14,7 @@ import (
 var expands = map[string]string{
 	"customers":     "?expand[]=default_source&expand[]=invoice_settings.default_payment_method",
 	"subscriptions": "?expand[]=default_payment_method&expand[]=default_source",
+	"prices":        "?expand[]=tiers&expand[]=currency_options",
 }
 
 // Objects are what the API answers, byte for byte.

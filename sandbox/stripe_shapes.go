@@ -180,6 +180,14 @@ type priceShape struct {
 	UnitAmountDecimal string            `json:"unit_amount_decimal"`
 }
 
+// A currencyOption is what a price costs in one currency, its own among them.
+type currencyOption struct {
+	CustomUnitAmount  unset  `json:"custom_unit_amount"`
+	TaxBehavior       string `json:"tax_behavior"`
+	UnitAmount        int64  `json:"unit_amount"`
+	UnitAmountDecimal string `json:"unit_amount_decimal"`
+}
+
 func (p *price) raw() json.RawMessage {
 	if p.body == nil {
 		p.body = mustJSON(priceShape{ID: p.id, Object: "price", Active: p.active, BillingScheme: "per_unit", Created: p.created,

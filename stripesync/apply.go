@@ -189,7 +189,7 @@ func (s *Sync) applyBatch(ctx context.Context, events []event) (int, error) {
 		case payload:
 			sub.use(winner)
 		case refetch:
-			f := fetch{sub.ref, sub.source}
+			f := fetch{ref: sub.ref, source: sub.source}
 			fetches = append(fetches, f)
 			waiting[f] = append(waiting[f], sub)
 		}
@@ -203,7 +203,7 @@ func (s *Sync) applyBatch(ctx context.Context, events []event) (int, error) {
 	}
 	s.readRefunds(reading, subjects)
 	for _, sub := range subjects {
-		if rows, err := s.withItems(reading, sub.rows); err != nil {
+		if rows, err := s.withUnsaid(reading, sub.rows); err != nil {
 			sub.err = err
 		} else {
 			sub.rows = rows
@@ -360,7 +360,7 @@ func (s *Sync) complete(ctx, reading context.Context, subjects []*subject) error
 			}
 			for _, n := range names(r.class, r.raw, r.customer) {
 				if n.raw == nil {
-					wants[sub] = append(wants[sub], fetch{n.ref, n.source})
+					wants[sub] = append(wants[sub], fetch{ref: n.ref, source: n.source})
 					refs = append(refs, n.ref)
 				}
 			}

@@ -103,8 +103,8 @@ func TestBackfill_requests(t *testing.T) {
 	want := []string{
 		"/v1/events?limit=1",
 		"/v1/products?limit=100&" + until,
-		"/v1/prices?limit=100&active=true&" + until,
-		"/v1/prices?limit=100&active=false&" + until,
+		"/v1/prices?limit=100&active=true&" + until + "&expand[0]=data.tiers&expand[1]=data.currency_options",
+		"/v1/prices?limit=100&active=false&" + until + "&expand[0]=data.tiers&expand[1]=data.currency_options",
 		"/v1/customers?limit=100&" + until + "&expand[0]=data.default_source&expand[1]=data.invoice_settings.default_payment_method",
 		"/v1/customers?limit=100&starting_after=cus_1&" + until + "&expand[0]=data.default_source&expand[1]=data.invoice_settings.default_payment_method",
 		"/v1/subscriptions?limit=100&" + until + "&expand[0]=data.default_payment_method&expand[1]=data.default_source&status=all",

@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	compareBack  = 48 * time.Hour // objects made since then are compared with the lists
+	compareBack  = 48 * time.Hour // objects made since then are compared with the lists; products and prices of any age
 	comparePages = 20             // of each list at most
 
 	// Of each class so many older objects are read one by one: more where Stripe
@@ -32,7 +32,8 @@ type Comparison struct {
 }
 
 // Compare catches up, and then compares the mirror with Stripe: every object made
-// in the last two days, and some of the older ones, picked at random. What
+// in the last two days, every product and price up to comparePages, and some of
+// the older objects, picked at random. What
 // differs is repaired and logged: an event that Stripe never sent, or a bug
 // (honest-mirror). A class that cannot be read does not keep the others from being
 // compared and noted. It finds nothing while another process compares the account.
@@ -105,6 +106,9 @@ func (s *Sync) compareClass(ctx context.Context, class class, sample int) (Compa
 			continue
 		}
 		p := &part{list: l, from: now.Add(-compareBack), until: now}
+		if class.shared() { // everybody depends on them, and they are few
+			p.from = time.Time{}
+		}
 		for range comparePages {
 			page, err := s.readPage(ctx, run{}, p)
 			if err != nil {
@@ -136,7 +140,7 @@ func (s *Sync) sample(ctx context.Context, of class, n int) ([]row, error) {
 	var fetches []fetch
 	r := ref{class: of}
 	_, err = pgx.ForEachRow(rows, []any{&r.customer, &r.id}, func() error {
-		fetches = append(fetches, fetch{r, of == paymentMethodClass && !strings.HasPrefix(r.id, "pm_")})
+		fetches = append(fetches, fetch{ref: r, source: of == paymentMethodClass && !strings.HasPrefix(r.id, "pm_")})
 		return nil
 	})
 	if err != nil {
@@ -254,7 +258,7 @@ var untold = map[class][]string{
 	customerClass: {"next_invoice_sequence"},
 }
 
-// unexpanded decodes an object with ids in place of what is expanded in it and
+// unexpanded decodes an object with ids in place of the objects expanded in it and
 // without what no event tells, its numbers digit for digit.
 func unexpanded(of class, raw []byte) (map[string]any, error) {
 	decoder := json.NewDecoder(bytes.NewReader(raw))
@@ -272,7 +276,7 @@ func unexpanded(of class, raw []byte) (map[string]any, error) {
 			at, _ = at[step].(map[string]any)
 		}
 		last := path[len(path)-1]
-		if inner, ok := at[last].(map[string]any); ok {
+		if inner, ok := at[last].(map[string]any); ok && inner["id"] != nil {
 			at[last] = inner["id"]
 		}
 	}

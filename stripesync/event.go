@@ -168,7 +168,7 @@ func classOf(eventType string) (class, change) {
 		{"refund.", refundClass, hint},
 		{"charge.", chargeClass, whole},
 		{"product.", productClass, whole},
-		{"price.", priceClass, whole},
+		{"price.", priceClass, hint}, // without its tiers and currencies
 	} {
 		if strings.HasPrefix(eventType, family.prefix) {
 			return family.class, family.change

@@ -3,6 +3,7 @@ package stripesync
 import (
 	"context"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -19,7 +20,8 @@ const (
 // A fetch is one object to be read from Stripe.
 type fetch struct {
 	ref
-	source bool // a legacy card or source
+	source    bool // a legacy card or source
+	discounts bool // of a subscription, with its coupons
 }
 
 // A read is what came of a fetch.
@@ -32,14 +34,18 @@ type read struct {
 }
 
 // path is where an object is retrieved. Expands are those of the lists, so that
-// the row does not depend on how it came in.
+// the row does not depend on how it came in; coupons are what withUnsaid adds.
 func (f fetch) path() (string, *form.Values) {
 	id := url.PathEscape(f.id)
 	if f.class == paymentMethodClass && f.source && !strings.HasPrefix(f.id, "pm_") {
 		return "/v1/customers/" + url.PathEscape(f.customer) + "/sources/" + id, nil
 	}
 	var query *form.Values
-	if fields := expands[f.class]; fields != nil {
+	fields := expands[f.class]
+	if f.discounts {
+		fields = append(slices.Clone(fields), "discounts", "items.data.discounts")
+	}
+	if fields != nil {
 		query = expand("", fields)
 	}
 	return "/v1/" + string(f.class) + "/" + id, query
@@ -51,6 +57,9 @@ var expands = map[class][]string{
 	subscriptionClass: {"default_payment_method", "default_source"},
 	refundClass:       {"charge"}, // says whose it is
 	disputeClass:      {"charge"},
+	// A price of tiers has no amount without them, and each price but one currency
+	// (facts/stripe.md 1.4). Stripe does not expand the tiers of other currencies.
+	priceClass: {"tiers", "currency_options"},
 }
 
 func expand(prefix string, fields []string) *form.Values {

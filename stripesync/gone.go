@@ -93,5 +93,5 @@ func (s *Sync) reread(ctx context.Context, fetches []fetch) (rows []row, err err
 				deleted: f.class == paymentMethodClass && got.head.customer == ""})
 		}
 	}
-	return s.withItems(ctx, rows)
+	return s.withUnsaid(ctx, rows)
 }

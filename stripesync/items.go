@@ -2,7 +2,6 @@ package stripesync
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 
@@ -13,32 +12,8 @@ import (
 
 const itemsPath = "/v1/subscription_items"
 
-// withItems adds to subscriptions that have more items than Stripe puts inside
-// them, ten, all of their items, and says which of those in the mirror are gone
-// (facts/stripe.md 1.4).
-func (s *Sync) withItems(ctx context.Context, rows []row) ([]row, error) {
-	for _, r := range rows {
-		if r.class != subscriptionClass || r.deleted || !moreItems(r.raw) {
-			continue
-		}
-		items, err := s.itemsOf(ctx, r)
-		if err != nil {
-			return nil, err
-		}
-		rows = append(rows, items...)
-	}
-	return rows, nil
-}
-
-func moreItems(raw []byte) bool {
-	var s struct {
-		Items struct {
-			HasMore bool `json:"has_more"`
-		} `json:"items"`
-	}
-	return raw != nil && json.Unmarshal(raw, &s) == nil && s.Items.HasMore
-}
-
+// itemsOf are all items of a subscription that has more than Stripe puts inside
+// it, and those of the mirror that are gone.
 func (s *Sync) itemsOf(ctx context.Context, subscription row) (rows []row, err error) {
 	known, err := s.knownItems(ctx, subscription.ref)
 	if err != nil {

@@ -24,11 +24,11 @@ var lists = []list{
 		return &stripe.ProductListParams{ListParams: p, CreatedRange: created}
 	}},
 	{"prices", priceClass, "/v1/prices", func(p stripe.ListParams, created *stripe.RangeQueryParams) any {
-		return &stripe.PriceListParams{ListParams: p, CreatedRange: created, Active: stripe.Bool(true)}
+		return &stripe.PriceListParams{ListParams: p, CreatedRange: created, Active: stripe.Bool(true), Expand: inData(expands[priceClass])}
 	}},
 	// Old subscriptions hang on archived prices, which the plain list leaves out.
 	{"archived prices", priceClass, "/v1/prices", func(p stripe.ListParams, created *stripe.RangeQueryParams) any {
-		return &stripe.PriceListParams{ListParams: p, CreatedRange: created, Active: stripe.Bool(false)}
+		return &stripe.PriceListParams{ListParams: p, CreatedRange: created, Active: stripe.Bool(false), Expand: inData(expands[priceClass])}
 	}},
 	{"customers", customerClass, "/v1/customers", func(p stripe.ListParams, created *stripe.RangeQueryParams) any {
 		return &stripe.CustomerListParams{ListParams: p, CreatedRange: created, Expand: inData(expands[customerClass])}

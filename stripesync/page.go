@@ -38,7 +38,7 @@ func (s *Sync) readPage(ctx context.Context, run run, p *part) (page, error) {
 		out.n++
 		out.rows = append(out.rows, listedRow(p.class, h, raw, got.asOf)...)
 	}
-	out.rows, err = s.withItems(ctx, out.rows)
+	out.rows, err = s.withUnsaid(ctx, out.rows)
 	return out, err
 }
 

@@ -81,7 +81,7 @@ func (w *benchWorld) traces() (t traces) {
 	w.check(w.db.QueryRow(w.Context(), `
 		select (select count(*) from dunlin.membership_log where segment = 'flagged' and change = 'join'),
 		       (select count(*) from dunlin.enrollments where campaign = 'bench'),
-		       (select count(distinct args) from river.river_job where kind = 'deliver'),
+		       (select count(distinct key) from river.river_job, jsonb_array_elements(args -> 'keys') key where kind = 'deliver'),
 		       (select count(*) from dunlin.ticks),
 		       (select count(*) from river.river_job where kind = 'tick' and state in ('available', 'pending', 'retryable')),
 		       (select count(*) from river.river_job where kind = 'deliver' and state in ('available', 'pending', 'retryable'))`).

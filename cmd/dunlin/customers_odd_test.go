@@ -24,7 +24,7 @@ import (
 type oddCase struct {
 	Reason     string                       `json:"reason"`     // why that is right
 	Shown      map[string]any               `json:"shown"`      // attributes that the case is about
-	Stripe     map[string][]json.RawMessage `json:"stripe"`     // by the list that has them; one customer
+	Stripe     map[string][]json.RawMessage `json:"stripe"`     // by the list that has them, or what one object is read by; one customer
 	Afterwards []string                     `json:"afterwards"` // types of events about the customer, after the lists were read
 }
 
@@ -148,6 +148,7 @@ func newListingStripe(t *testing.T) *listingStripe {
 
 // expanded is what the objects of the cases have inside, by list.
 var expanded = map[string][]string{
+	"/v1/prices":        {"data.tiers", "data.currency_options"},
 	"/v1/customers":     {"data.default_source", "data.invoice_settings.default_payment_method"},
 	"/v1/subscriptions": {"data.default_payment_method", "data.default_source"},
 	"/v1/refunds":       {"data.charge"},
@@ -164,6 +165,16 @@ func (s *listingStripe) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var asked []string
 	for i := 0; query.Has(fmt.Sprintf("expand[%d]", i)); i++ {
 		asked = append(asked, query.Get(fmt.Sprintf("expand[%d]", i)))
+	}
+	if strings.HasPrefix(r.URL.Path, "/v1/subscriptions/") {
+		one := s.lists[r.URL.Path]
+		if len(one) != 1 || !slices.Contains(asked, "discounts") || !slices.Contains(asked, "items.data.discounts") {
+			w.WriteHeader(http.StatusBadRequest)
+			fmt.Fprintf(w, `{"error": {"message": "%s is asked for, with %s expanded"}}`, r.URL.Path, asked)
+			return
+		}
+		_, _ = w.Write(one[0])
+		return
 	}
 	for _, field := range expanded[r.URL.Path] {
 		if !slices.Contains(asked, field) {
