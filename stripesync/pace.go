@@ -19,7 +19,7 @@ type Limits struct {
 // StripesLimits are those of a key, by its kind, less a little for clocks that do
 // not agree.
 func StripesLimits(key string) Limits {
-	const room = 0.95
+	const room = 0.97
 	if strings.HasPrefix(key, "sk_test_") || strings.HasPrefix(key, "rk_test_") {
 		return Limits{Account: 25 * room, Endpoint: 25 * room}
 	}

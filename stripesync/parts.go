@@ -46,13 +46,19 @@ func (p *part) end(run run) time.Time {
 	return run.started
 }
 
-// middle is where a span can be divided, so that somebody else reads what is
-// older; zero when it is too narrow for that, or not known how far it goes back.
-func middle(from, reached time.Time) time.Time {
-	if from.IsZero() || reached.IsZero() || reached.Sub(from) < 2*narrowest {
-		return time.Time{}
+// cuts divide a span into so many pieces at most, newest first, so that others
+// read what is older: the instants between them. There are none when the span is
+// too narrow for that, or it is not known how far it goes back.
+func cuts(from, reached time.Time, pieces int) (at []time.Time) {
+	if from.IsZero() || reached.IsZero() {
+		return nil
 	}
-	return from.Add(reached.Sub(from) / 2).Truncate(time.Second)
+	span := reached.Sub(from)
+	pieces = min(pieces, int(span/narrowest))
+	for i := 1; i < pieces; i++ {
+		at = append(at, reached.Add(-span/time.Duration(pieces)*time.Duration(i)).Truncate(time.Second))
+	}
+	return at
 }
 
 // A reading is a run whose lists are being read.
@@ -220,8 +226,8 @@ func (r *reading) outcome() error {
 	return fmt.Errorf("sync of %s stopped after %d; run it again to go on from there: %w", first, c.objects, c.fault)
 }
 
-// read reads a part to its end. After each page it hands over the older half of
-// what is left when a reader has nothing to do.
+// read reads a part to its end. After each page it hands over what is older when
+// readers have nothing to do.
 func (r *reading) read(ctx context.Context, p *part) error {
 	restarted := false
 	for more := true; more; {
@@ -289,7 +295,7 @@ func (r *reading) oldest(ctx context.Context, p *part) (time.Time, error) {
 
 // store writes a page, hands over what somebody else can read, and reports.
 func (r *reading) store(ctx context.Context, p *part, page page) error {
-	var handed *part
+	var handed []*part
 	if page.more {
 		handed = r.divide(p, page.oldest)
 	}
@@ -315,11 +321,11 @@ func (r *reading) store(ctx context.Context, p *part, page page) error {
 		c.left--
 		p.reached = p.from
 	}
-	if handed != nil {
-		p.from = handed.until
-		c.left++
-		r.waiting = append(r.waiting, handed)
-		r.changed.Signal()
+	if len(handed) > 0 {
+		p.from = handed[0].until
+		c.left += len(handed)
+		r.waiting = append(r.waiting, handed...)
+		r.changed.Broadcast()
 	}
 	r.report(r.progress(p.name))
 	return nil
@@ -327,7 +333,7 @@ func (r *reading) store(ctx context.Context, p *part, page page) error {
 
 // storeOne writes a page. Customers whose own pages were projected before that of
 // a product that is another now are projected once more.
-func (r *reading) storeOne(ctx context.Context, p *part, page page, handed *part) error {
+func (r *reading) storeOne(ctx context.Context, p *part, page page, handed []*part) error {
 	var others []row
 	if r.run.ready && p.class.shared() {
 		var err error
@@ -341,18 +347,31 @@ func (r *reading) storeOne(ctx context.Context, p *part, page page, handed *part
 	return r.projectSubscribers(ctx, sharedIn(others))
 }
 
-// divide makes a part of the older half of what is left before the instant that
-// has been reached, when a reader is idle.
-func (r *reading) divide(p *part, reached time.Time) *part {
+// divide makes parts of what is left before the instant that has been reached, for
+// the readers that are idle, until as many read this list as read the others:
+// Stripe limits each list by itself.
+func (r *reading) divide(p *part, reached time.Time) (handed []*part) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	middle := middle(p.from, reached)
-	if r.idle == 0 || len(r.waiting) > 0 || middle.IsZero() {
+	if r.idle == 0 || len(r.waiting) > 0 {
 		return nil
 	}
+	reading := map[string]int{}
+	for o := range r.busy {
+		reading[o.name]++
+	}
+	share := (len(r.busy) + r.idle) / len(reading)
 	c := r.classes[p.name]
-	c.last++
-	return &part{list: p.list, number: c.last, from: p.from, until: middle}
+	at := cuts(p.from, reached, 1+min(r.idle, share-reading[p.name]))
+	for i, until := range at {
+		from := p.from
+		if i+1 < len(at) {
+			from = at[i+1]
+		}
+		c.last++
+		handed = append(handed, &part{list: p.list, number: c.last, from: from, until: until})
+	}
+	return handed
 }
 
 // progress is what a page of a class leads to. The caller holds the lock.
@@ -409,13 +428,13 @@ func (r *reading) restart(ctx context.Context, p *part) error {
 	return nil
 }
 
-// storePage writes one page, its cursor, and the part that was handed over, in one
+// storePage writes one page, its cursor, and the parts that are handed over, in one
 // transaction. It fails when the cursor is not the one the page was read from.
-func (s *Sync) storePage(ctx context.Context, run run, p *part, page page, handed *part) error {
+func (s *Sync) storePage(ctx context.Context, run run, p *part, page page, handed []*part) error {
 	touched := owners(page.rows)
 	from := p.from
-	if handed != nil {
-		from = handed.until
+	if len(handed) > 0 {
+		from = handed[0].until
 	}
 	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		tag, err := tx.Exec(ctx, `
@@ -430,10 +449,12 @@ func (s *Sync) storePage(ctx context.Context, run run, p *part, page page, hande
 		if err == nil && tag.RowsAffected() == 0 {
 			return ErrRunning
 		}
-		if err == nil && handed != nil {
-			_, err = tx.Exec(ctx, `
-				insert into dunlin.sync_progress (account_id, run_id, class, part, made_from, made_until)
-				values ($1, $2, $3, $4, $5, $6)`, s.account, run.id, p.name, handed.number, handed.from, handed.until)
+		for _, h := range handed {
+			if err == nil {
+				_, err = tx.Exec(ctx, `
+					insert into dunlin.sync_progress (account_id, run_id, class, part, made_from, made_until)
+					values ($1, $2, $3, $4, $5, $6)`, s.account, run.id, p.name, h.number, h.from, h.until)
+			}
 		}
 		if err != nil {
 			return err

@@ -71,6 +71,36 @@ func TestBackfill_divides(t *testing.T) {
 	}
 }
 
+// Cuts are whole seconds within the span, newest first, and no piece is narrower
+// than anybody would divide.
+func TestCuts(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		span   time.Duration
+		pieces int
+		want   int
+	}{
+		{2*narrowest - time.Second, 8, 0}, {2 * narrowest, 8, 1}, {8 * narrowest, 8, 7}, {8*narrowest - 1, 8, 6},
+		{20 * 365 * 24 * time.Hour, 32, 31}, {1000 * narrowest, 2, 1}, {1000 * narrowest, 1, 0}, {1000 * narrowest, -3, 0}, {-time.Hour, 4, 0},
+	} {
+		from := noon.Add(7 * time.Millisecond)
+		at := cuts(from, from.Add(c.span), c.pieces)
+		if len(at) != c.want {
+			t.Errorf("cuts of %s into %d\n got %d\nwant %d", c.span, c.pieces, len(at), c.want)
+		}
+		until := from.Add(c.span)
+		for _, cut := range append(at, from) {
+			if until.Sub(cut) < narrowest-time.Second && len(at) > 0 || !cut.Equal(from) && cut.Nanosecond() != 0 {
+				t.Errorf("cuts of %s into %d\n got %s before %s\nwant whole seconds, an hour apart", c.span, c.pieces, cut, until)
+			}
+			until = cut
+		}
+	}
+	if at := append(cuts(time.Time{}, noon, 4), cuts(noon, time.Time{}, 4)...); at != nil {
+		t.Errorf("cuts without an end\n got %v\nwant none", at)
+	}
+}
+
 // honest-mirror: read by several readers and broken off again and again, a run
 // leaves no gap, wherever that was.
 func TestBackfill_dividedAndBrokenOff(t *testing.T) {

@@ -59,7 +59,7 @@ func TestReads_saved(t *testing.T) {
 func TestPace(t *testing.T) {
 	t.Parallel()
 	for key, want := range map[string]Limits{
-		"sk_live_1": {95, 23.75}, "rk_live_1": {95, 23.75}, "sk_test_1": {23.75, 23.75}, "rk_test_1": {23.75, 23.75},
+		"sk_live_1": {97, 24.25}, "rk_live_1": {97, 24.25}, "sk_test_1": {24.25, 24.25}, "rk_test_1": {24.25, 24.25},
 	} {
 		if got := StripesLimits(key); got != want {
 			t.Errorf("limits of %s\n got %v\nwant %v", key, got, want)
