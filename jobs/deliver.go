@@ -39,7 +39,7 @@ const (
 
 	// together is how many deliveries a worker claims and calls for at the same time,
 	// at most: as many become unknown when the process is killed.
-	together = 10
+	together = 25
 
 	// startWithin is how soon after its claim a call must begin, and be sent within
 	// five seconds, because a permit that has run out may take two to be had again;

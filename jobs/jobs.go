@@ -76,7 +76,7 @@ type Config struct {
 	Webhooks *http.Client
 	Getenv   func(name string) string
 
-	Deliverers int           // deliveries under way at once. Zero means 50.
+	Deliverers int           // deliveries under way at once. Zero means 200.
 	TickGap    time.Duration // between two ticks that changes ask for. Zero means 200 milliseconds, -1: none.
 	TickEvery  time.Duration // at least. Zero means 30 seconds, -1: only who asks ticks.
 	SweepEvery time.Duration // Zero means 30 seconds, -1: only who asks sweeps.
@@ -98,7 +98,7 @@ func New(c Config) (*river.Client[pgx.Tx], error) {
 		c.Failpoint = func(string) {}
 	}
 	c.TickGap = orDefault(c.TickGap, 200*time.Millisecond)
-	deliverers, poll := orDefault(c.Deliverers, 50), orDefault(c.PollEvery, time.Second)
+	poll := orDefault(c.PollEvery, time.Second)
 	poker, err := NewPoker(c.Pool)
 	if err != nil {
 		return nil, err
@@ -123,7 +123,7 @@ func New(c Config) (*river.Client[pgx.Tx], error) {
 		Queues: map[string]river.QueueConfig{
 			queueApply:   {MaxWorkers: 4, FetchCooldown: 10 * time.Millisecond, FetchPollInterval: poll},
 			queueTick:    {MaxWorkers: 1, FetchCooldown: 10 * time.Millisecond, FetchPollInterval: poll},
-			queueDeliver: {MaxWorkers: (deliverers + c.together() - 1) / c.together(), FetchCooldown: 10 * time.Millisecond, FetchPollInterval: poll},
+			queueDeliver: {MaxWorkers: c.deliverWorkers(), FetchCooldown: 10 * time.Millisecond, FetchPollInterval: poll},
 			queueSync:    {MaxWorkers: max(len(c.Stripe), 1), FetchCooldown: 10 * time.Millisecond, FetchPollInterval: poll},
 			queueFeed:    {MaxWorkers: 1 + len(c.Stripe), FetchCooldown: 10 * time.Millisecond, FetchPollInterval: poll},
 			queueTickets: {MaxWorkers: 1, FetchCooldown: 10 * time.Millisecond, FetchPollInterval: poll},
@@ -150,8 +150,17 @@ func New(c Config) (*river.Client[pgx.Tx], error) {
 	return client, nil
 }
 
+// deliverers is how many deliveries are under way at once, unless the config says:
+// pacing lets fewer through while Intercom answers within a second.
+const deliverers = 200
+
+// deliverWorkers is how many jobs of deliveries are worked at the same time.
+func (c Config) deliverWorkers() int {
+	return (orDefault(c.Deliverers, deliverers) + c.together() - 1) / c.together()
+}
+
 // together is how many deliveries a worker claims and calls for at the same time.
-func (c Config) together() int { return min(together, orDefault(c.Deliverers, 50)) }
+func (c Config) together() int { return min(together, orDefault(c.Deliverers, deliverers)) }
 
 func (c Config) check() error {
 	var errs []error

@@ -47,7 +47,7 @@ func TestStop_betweenClaims(t *testing.T) {
 	t.Parallel()
 	var w *world
 	w = newWorld(t, aTag, stopsAt(&w, http.MethodPost, "/tags"))
-	w.owing(25)
+	w.owing(2 * together)
 	w.start()
 	batch := deliverJob(w.keys()...)
 	work := func() {
@@ -59,7 +59,7 @@ func TestStop_betweenClaims(t *testing.T) {
 	var sent, waiting int
 	w.scan(&sent, `select count(*) from dunlin.deliveries where state = 'sent'`)
 	w.scan(&waiting, `select count(*) from dunlin.deliveries where state = 'planned' and reason = 'stopped'`)
-	if sent == 0 || sent > together || sent+waiting != 25 {
+	if sent == 0 || sent > together || sent+waiting != 2*together {
 		t.Errorf("stopped in the middle\n got %d sent and %d waiting\nwant at most %d, and the others", sent, waiting, together)
 	}
 	work()
@@ -69,8 +69,8 @@ func TestStop_betweenClaims(t *testing.T) {
 	w.goOn()
 	work()
 	w.scan(&sent, `select count(*) from dunlin.deliveries where state = 'sent'`)
-	if n := len(w.intercom.Accepted()); n != 25 || sent != 25 {
-		t.Errorf("after the resume\n got %d accepted and %d sent\nwant 25", n, sent)
+	if n := len(w.intercom.Accepted()); n != 2*together || sent != n {
+		t.Errorf("after the resume\n got %d accepted and %d sent\nwant %d", n, sent, 2*together)
 	}
 }
 

@@ -21,8 +21,8 @@ const (
 
 	// engineWorkers and engineTogether are those of jobs: how many jobs are worked at
 	// once, and how many deliveries are claimed together.
-	engineWorkers  = 20
-	engineTogether = 10
+	engineWorkers  = 8
+	engineTogether = 25
 )
 
 // engineStart is when everything is due: a decent hour everywhere the customers live.
