@@ -66,6 +66,7 @@ type contactInput struct {
 // A quietInput is the quiet hours that were looked at.
 type quietInput struct {
 	Spans []string   `json:"spans"`           // each with its zone, as in "21:00-08:00 Europe/Berlin"
+	Days  []string   `json:"days,omitempty"`  // quiet ones until the end, as in "Sunday 2026-03-08" and "2026-12-25"
 	From  string     `json:"zone_from"`       // what told the zone
 	Until *time.Time `json:"until,omitempty"` // when all of them end; none: it was not quiet
 }
@@ -119,8 +120,12 @@ func (s *Situation) quietInput() *quietInput {
 	for _, q := range all {
 		in.Spans = append(in.Spans, timeOfDay(q.Span.From)+"-"+timeOfDay(q.Span.To)+" "+q.Zone.String())
 	}
-	if at, ok := nextAllowed(all, s.Now); ok && at.After(s.Now) {
-		in.Until = inUTC(&at)
+	at, ok := nextAllowed(all, s.Now)
+	switch {
+	case !ok: // there is no end, so the days would be endless, too
+		in.Days = quietDays(all, s.Now, s.Now)
+	case at.After(s.Now):
+		in.Days, in.Until = quietDays(all, s.Now, at), inUTC(&at)
 	}
 	return in
 }

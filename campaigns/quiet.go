@@ -1,6 +1,7 @@
 package campaigns
 
 import (
+	"maps"
 	"slices"
 	"sort"
 	"time"
@@ -115,6 +116,30 @@ func allowedPerDay(span workspace.QuietSpan, zones []*time.Location, t time.Time
 		}
 	}
 	return time.Duration(allowed) * time.Minute
+}
+
+// quietDays are the days from one instant to another, both included, that are
+// quiet as a whole for somebody: dates, with the weekday's name where that makes
+// them quiet. Each is there once, in order.
+func quietDays(all []QuietHours, from, to time.Time) (days []string) {
+	found := map[string]string{}
+	for _, q := range all {
+		year, month, day := from.In(q.Zone).Date()
+		last := to.In(q.Zone).Format(time.DateOnly)
+		for wall := time.Date(year, month, day, 0, 0, 0, 0, time.UTC); wall.Format(time.DateOnly) <= last; wall = wall.AddDate(0, 0, 1) {
+			date := wall.Format(time.DateOnly)
+			switch {
+			case q.Days.Weekdays[wall.Weekday()]:
+				found[date] = wall.Format("Monday 2006-01-02")
+			case q.Days.Includes(wall):
+				found[date] = date
+			}
+		}
+	}
+	for _, date := range slices.Sorted(maps.Keys(found)) {
+		days = append(days, found[date])
+	}
+	return days
 }
 
 func anyQuiet(all []QuietHours, t time.Time) bool {

@@ -247,3 +247,31 @@ func TestUnknownZone(t *testing.T) {
 		t.Errorf("quiet by day and narrow\n got %s\nwant never", at)
 	}
 }
+
+// TestQuietDays holds that a day is named where somebody's wall shows it.
+func TestQuietDays(t *testing.T) {
+	t.Parallel()
+	free := workspace.QuietDays{Weekdays: [7]bool{time.Sunday: true}, Dates: []rule.Date{{Month: time.December, Day: 25}, {Year: 2026, Month: time.December, Day: 28}}}
+	for _, tt := range []struct {
+		name, from, to string
+		zones          []string
+		want           []string
+	}{
+		{"none", "2026-12-21T20:00:00Z", "2026-12-22T08:00:00Z", []string{"UTC"}, nil},
+		{"weekdays and dates, the first and the last too", "2026-12-25T00:00:00Z", "2026-12-28T23:59:59Z", []string{"UTC"}, []string{"2026-12-25", "Sunday 2026-12-27", "2026-12-28"}},
+		{"one year's date in another", "2027-12-28T00:00:00Z", "2027-12-28T12:00:00Z", []string{"UTC"}, nil},
+		{"by the wall", "2026-12-24T12:00:00Z", "2026-12-24T13:00:00Z", []string{"Pacific/Auckland"}, []string{"2026-12-25"}},
+		{"by any wall, once", "2026-12-27T09:00:00Z", "2026-12-28T08:00:00Z", []string{"Pacific/Honolulu", "UTC"}, []string{"Sunday 2026-12-27", "2026-12-28"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var all []QuietHours
+			for _, z := range tt.zones {
+				all = append(all, QuietHours{Days: free, Zone: mustZone(t, z)})
+			}
+			if got := quietDays(all, mustTime(t, tt.from), mustTime(t, tt.to)); !slices.Equal(got, tt.want) {
+				t.Errorf("quietDays\n got %q\nwant %q", got, tt.want)
+			}
+		})
+	}
+}

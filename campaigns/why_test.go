@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/dunlin/dunlin/customers"
+	"github.com/dunlin/dunlin/segments/rule"
 	"github.com/dunlin/dunlin/workspace"
 )
 
@@ -313,12 +314,25 @@ func TestVerdicted_arithmetic(t *testing.T) {
 	unlimited.Settings.Budget = workspace.Budget{}
 	free := d
 	free.Situation = &unlimited
+	days := *d.Situation
+	days.Settings.QuietDays = workspace.QuietDays{
+		Weekdays: [7]bool{time.Saturday: true, time.Sunday: true},
+		Dates:    []rule.Date{{Month: time.March, Day: 6}, {Year: 2026, Month: time.March, Day: 10}},
+	}
+	weekend := d
+	weekend.Situation = &days
+	endless := *d.Situation
+	endless.Settings.QuietDays = workspace.QuietDays{Weekdays: [7]bool{true, true, true, true, true, true, true}}
+	never := d
+	never.Situation = &endless
 	for _, tt := range []struct {
 		of     Decided
 		reason Reason
 		want   string
 	}{
 		{d, QuietNow, "21:00-08:00 Europe/Vienna (by the billing address)"},
+		{weekend, QuietNow, "21:00-08:00 Europe/Vienna and 2026-03-06 and Saturday 2026-03-07 and Sunday 2026-03-08 (by the billing address)"},
+		{never, QuietNow, "21:00-08:00 Europe/Vienna and Thursday 2026-03-05 (by the billing address)"},
 		{none, QuietNow, "21:00-08:00 UTC and 16:00-11:00 UTC (nothing tells the zone)"},
 		{d, BudgetSpent, "3 of 3 contacts in 7 days: 2026-03-01 22:30, 2026-03-02 22:30, 2026-03-05 12:30; there is room from 2026-03-08 22:30"},
 		{d, TooClose, "contacts are 20 hours apart, and the last was at 2026-03-05 12:30; there is room from 2026-03-08 22:30"},

@@ -73,7 +73,7 @@ func (q *quietInput) words() string {
 		"contact": "the contact's own zone", "billing address": "by the billing address", "location": "by the location at Intercom",
 		"unknown": "nothing tells the zone",
 	}[q.From]
-	return strings.Join(q.Spans, " and ") + " (" + from + ")"
+	return strings.Join(append(slices.Clone(q.Spans), q.Days...), " and ") + " (" + from + ")"
 }
 
 // words are the contacts that count, and when there is room again.
