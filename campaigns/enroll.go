@@ -51,6 +51,9 @@ func (s *Store) Follow(ctx context.Context, tx pgx.Tx, t segments.Tick) (int64, 
 			}
 		}
 	}
+	if err := awakenDisputed(ctx, tx, t); err != nil {
+		return 0, err
+	}
 	t.Everyone = t.Everyone || t.NewHour // time alone, or the end of a pause, may have made somebody due who has not changed
 	if err := s.followGoals(ctx, tx, settings, t); err != nil {
 		return 0, err

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/dunlin/dunlin/customers"
+	"github.com/dunlin/dunlin/segments"
 	"github.com/dunlin/dunlin/workspace"
 )
 
@@ -191,6 +192,28 @@ func awakenHeld(ctx context.Context, tx pgx.Tx, ref customers.Ref, now time.Time
 		return 0, fmt.Errorf("awaken deliveries of customer %d: %w", ref.Customer, err)
 	}
 	return tag.RowsAffected(), nil
+}
+
+// awakenDisputed lets what waits for a dispute be decided afresh when its customer
+// has none any more, of the customers a tick names, in the tick's transaction
+// (nothing-lost).
+func awakenDisputed(ctx context.Context, tx pgx.Tx, t segments.Tick) error {
+	args := pgx.NamedArgs{"at": t.At, "reason": Disputed, "open": openDisputes}
+	among := `(d.account_id, d.customer_id) in (select * from unnest(@accounts::int[], @customers::bigint[]))`
+	if t.Everyone { // a wait for a dispute is an hour at most, and the index is by time
+		among = `d.due_at <= @at::timestamptz + @soon::interval`
+		args["soon"] = 2 * recheckSlow
+	} else {
+		args["accounts"], args["customers"] = segments.Columns(t.Changed)
+	}
+	_, err := tx.Exec(ctx, `
+		update dunlin.deliveries d set due_at = @at, poked_until = null
+		where `+among+` and d.state = 'planned' and d.reason = @reason and d.due_at > @at
+		  and not exists (select from dunlin.disputes o where o.account_id = d.account_id and o.customer_id = d.customer_id and o.status = any(@open))`, args)
+	if err != nil {
+		return fmt.Errorf("awaken deliveries after disputes: %w", err)
+	}
+	return nil
 }
 
 // holdsAmong are the holds in force of each of the customers that has any: those

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/dunlin/dunlin/customers"
+	"github.com/dunlin/dunlin/segments"
 	"github.com/dunlin/dunlin/workspace"
 )
 
@@ -206,6 +207,61 @@ func TestHold_lift(t *testing.T) {
 	w.hold(ann, HoldPromise, noon.Add(2*day), noon.Add(time.Hour))
 	if diff := cmp.Diff(hers, due()); diff != "" {
 		t.Errorf("a new promise (-want +got)\n%s", diff)
+	}
+}
+
+// TestHold_disputeCloses holds that what waited for a dispute is decided afresh
+// by the tick that learns of its end, and not an hour later (nothing-lost).
+func TestHold_disputeCloses(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.segment("owing", "delinquent")
+	closed, open, quiet := w.customer("closed", nil), w.customer("open", nil), w.customer("quiet", nil)
+	everyone := []int64{closed, open, quiet}
+	w.campaign("c", onEntry, nudge)
+	w.start("c", noon)
+	for _, id := range everyone {
+		w.join(id, "owing", noon)
+		w.link(id, fmt.Sprintf("C%d", id), noon)
+		w.dispute(id, "dp_1", "needs_response")
+	}
+	w.enroll(noon)
+	for _, id := range everyone {
+		w.claim(w.key(id, "c", "nudge"), noon)
+	}
+	w.exec(`update dunlin.deliveries set reason = 'quiet_hours' where customer_id = $1`, quiet)
+	waits := func(what string, want ...string) {
+		t.Helper()
+		var got []string
+		for _, id := range everyone {
+			got = append(got, w.rows(id)...)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got)\n%s", what, diff)
+		}
+	}
+	waits("while the disputes are open", "c/nudge planned dispute_open 1h0m0s", "c/nudge planned dispute_open 1h0m0s", "c/nudge planned quiet_hours 1h0m0s")
+
+	w.dispute(open, "dp_1", "won")
+	w.dispute(open, "dp_2", "under_review")
+	w.dispute(closed, "dp_1", "lost")
+	w.dispute(quiet, "dp_1", "won")
+	w.tx(func(tx pgx.Tx) error {
+		_, err := w.store.Follow(t.Context(), tx, segments.Tick{At: noon.Add(time.Minute)})
+		return err
+	})
+	waits("a tick that names nobody", "c/nudge planned dispute_open 1h0m0s", "c/nudge planned dispute_open 1h0m0s", "c/nudge planned quiet_hours 1h0m0s")
+	for n, tick := range []segments.Tick{{Changed: []customers.Ref{w.ref(closed), w.ref(open), w.ref(quiet)}}, {Everyone: true}} {
+		tick.At = noon.Add(time.Duration(n+2) * time.Minute)
+		w.exec(`update dunlin.deliveries set due_at = $1`, noon.Add(time.Hour))
+		w.tx(func(tx pgx.Tx) error {
+			_, err := w.store.Follow(t.Context(), tx, tick)
+			return err
+		})
+		waits("after one was closed", "c/nudge planned dispute_open "+tick.At.Sub(noon).String(), "c/nudge planned dispute_open 1h0m0s", "c/nudge planned quiet_hours 1h0m0s")
+	}
+	if _, ok := w.claim(w.key(closed, "c", "nudge"), noon.Add(3*time.Minute)); !ok {
+		t.Error("after the dispute was closed it is not claimed")
 	}
 }
 
