@@ -1,9 +1,11 @@
 package campaigns
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -160,6 +162,48 @@ func TestInputs(t *testing.T) {
 	d.Picture = customers.NewPicture(d.Picture.Ref, "", "", map[string]any{"plan": strings.Repeat("ü", 100)})
 	if got := string(d.inputs().Values); !strings.Contains(got, strings.Repeat("ü", 60)+`…"`) {
 		t.Errorf("a long text\n got %s\nwant it cut", got)
+	}
+}
+
+// TestLog_personal holds that a rule about somebody's address or name leaves
+// neither in the decision log nor in the process's, and that why tells whoever
+// asks what the rule says and what the customer has.
+func TestLog_personal(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	var log bytes.Buffer
+	w.store.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	w.segment("owing", "delinquent and email = 'ana@example.com' and metadata['eve@example.com'] is null and plan != 'x'")
+	id := w.customer("ana", map[string]any{"plan": "for bob@example.com"})
+	w.since(noon.Add(-day))
+	w.campaign("c", onEntry+"\ngoal: name = 'Bob' or metadata['bob@example.com'] = 'x'",
+		`{name: mark, at: 0 days, if: "first_name = 'Ana' and email ends with '@example.com' and not exists (invoices where customer.email = 'ana@example.com')", tag: x}`,
+		`{name: later, at: 1 day, tag: x}`)
+	w.exec(`update dunlin.campaign_versions set created_at = $1`, noon.Add(-time.Hour))
+	w.start("c", noon)
+	w.join(id, "owing", noon)
+	w.link(id, "C1", noon)
+	w.tick(noon)
+	w.enroll(noon)
+	w.claim(w.key(id, "c", "mark"), noon)
+	w.wantDelivery(w.key(id, "c", "mark"), "skipped condition_false")
+
+	var inputs string
+	w.row(&inputs, `select string_agg(d::text, E'\n') from dunlin.decisions d`)
+	for what, said := range map[string]string{"decision log": inputs, "process's log": log.String()} {
+		if low := strings.ToLower(said); strings.Contains(low, "@") || strings.Contains(low, "ana") || strings.Contains(low, "bob") {
+			t.Errorf("the %s tells who it is\n%s", what, said)
+		}
+	}
+	a := w.why(id, noon.Add(time.Minute), time.Time{})
+	condition := a.Enrollments[0].Steps[0].If.String()
+	for _, want := range []string{"first_name = 'Ana'", "first_name is 'ana'", "email is 'ana@example.com'"} {
+		if !strings.Contains(condition, want) {
+			t.Errorf("the condition in why\n got %s\nwant %s in it", condition, want)
+		}
+	}
+	if !strings.Contains(a.Segment.Rule.String(), "email = 'ana@example.com'") {
+		t.Errorf("the rule in why\n got %s\nwant what it says", a.Segment.Rule)
 	}
 }
 

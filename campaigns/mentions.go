@@ -22,7 +22,7 @@ var personal = []string{"email", "name", "first_name"}
 
 // mentionedBy returns the attributes that rules and those of the segments they name
 // read of the customer, each once, in the order of the rules, but for the
-// personal ones. A nil rule mentions nothing.
+// personal ones and keys that are addresses. A nil rule mentions nothing.
 func mentionedBy(parents segments.Parents, rules ...*rule.Rule) []mention {
 	m := mentioned{parents: parents, seen: map[string]bool{}, visited: map[string]bool{}}
 	for _, r := range rules {
@@ -109,7 +109,7 @@ func (m *mentioned) add(name, key string, hasKey bool) {
 	if hasKey {
 		label += "['" + strings.ReplaceAll(key, "'", "''") + "']"
 	}
-	if m.seen[label] || slices.Contains(personal, name) {
+	if m.seen[label] || slices.Contains(personal, name) || strings.Contains(label, "@") {
 		return
 	}
 	m.seen[label] = true
