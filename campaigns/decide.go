@@ -133,8 +133,11 @@ func Decide(s Situation) Decision {
 	if d, held := s.held(); held {
 		return d
 	}
-	if s.Step.Action == Task {
-		return s.send() // for a colleague: a ticket when there is a contact, else a row of ours
+	if s.Step.Action == Task { // for a colleague: a ticket when there is a contact, else a row of ours
+		if d, waits := s.tested(); waits {
+			return d
+		}
+		return s.send()
 	}
 	if d, waits := s.contactable(); waits {
 		return d
@@ -190,6 +193,21 @@ func (s Situation) contactable() (Decision, bool) {
 		return s.wait(NoContact, s.Now.Add(recheckContact)), true
 	case s.Contact.State == "ambiguous":
 		return s.wait(AmbiguousContact, s.Now.Add(recheckContact)), true
+	case s.testOnly():
+		return s.wait(TestOnly, s.Now.Add(recheckSlow)), true
+	}
+	return Decision{}, false
+}
+
+// tested waits with a task while only test contacts receive: who tries a campaign
+// out does not mean their colleagues to have everybody on their hands. Whose task
+// it is has to be known then.
+func (s Situation) tested() (Decision, bool) {
+	switch {
+	case len(s.Settings.TestContacts) == 0, s.DryRun && s.NoIntercom:
+		return Decision{}, false
+	case s.stale():
+		return s.wait(ContactStale, s.Now.Add(recheckSoon)), true
 	case s.testOnly():
 		return s.wait(TestOnly, s.Now.Add(recheckSlow)), true
 	}
