@@ -13,6 +13,10 @@ const (
 	// tries a notification only twice, so some never come. Business time.
 	askEvery = 15 * time.Minute
 
+	// askDone is the same for a task that was done within [relapse]: whether
+	// somebody has opened its ticket again. Business time.
+	askDone = 6 * time.Hour
+
 	ticketLease = 2 * time.Minute // for a look at a ticket and telling it. Machine time
 	ticketRest  = time.Minute     // after the first failure, doubling. Machine time
 )
@@ -26,19 +30,20 @@ type Errand struct {
 }
 
 // TakeErrands takes up to so many tickets that have to be told something, or to
-// be looked at because their task is open and nobody looked for a while. Until a
+// be looked at because their task is open, or was done lately, and nobody looked
+// for a while. Until a
 // lease ends nobody else takes them; whoever took one ends it with [Store.FollowTicket]
 // and [Store.EndErrand], or with [Store.FailErrand].
 func (s *Store) TakeErrands(ctx context.Context, now time.Time, limit int) ([]Errand, error) {
 	rows, err := s.Pool.Query(ctx, `
 		with due as (
 			select task_id from dunlin.tasks
-			where ticket_id is not null and (untold or state = 'open' and (ask_at is null or ask_at <= @now))
+			where ticket_id is not null and (untold or (ask_at is null or ask_at <= @now) and (state = 'open' or state = 'done' and done_at > @relapse))
 			  and (leased_until is null or leased_until < clock_timestamp())
-			order by untold desc, ask_at nulls first, task_id limit @limit for update skip locked)
+			order by untold desc, state = 'open' desc, ask_at nulls first, task_id limit @limit for update skip locked)
 		update dunlin.tasks t set leased_until = clock_timestamp() + @lease::interval from due where t.task_id = due.task_id
 		returning t.task_id, t.ticket_id, coalesce(t.note, ''), 'dunlin-' || t.task_id || '-' || t.notes`,
-		pgx.StrictNamedArgs{"now": now, "limit": limit, "lease": ticketLease})
+		pgx.StrictNamedArgs{"now": now, "relapse": now.Add(-relapse), "limit": limit, "lease": ticketLease})
 	if err != nil {
 		return nil, fmt.Errorf("find tickets to look at: %w", err)
 	}

@@ -106,6 +106,10 @@ func (s *Store) FollowTicket(ctx context.Context, tx pgx.Tx, seen Ticket, told T
 	h.Snoozed, h.Known.Snoozed, h.Known.At = orZero(snoozed), orZero(knownSnoozed), orZero(at)
 
 	next, ask := h.known(told).follow(seen)
+	every := askEvery
+	if next.Done {
+		every = askDone
+	}
 	_, err = tx.Exec(ctx, `
 		update dunlin.tasks set
 		       done_at = case when not @done then null when state = 'open' then @now else done_at end,
@@ -120,7 +124,7 @@ func (s *Store) FollowTicket(ctx context.Context, tx pgx.Tx, seen Ticket, told T
 		pgx.StrictNamedArgs{
 			"id": id, "now": now, "because": doneAtTicket, "done": next.Done, "owner": orNull(next.Owner), "snoozed": orNull(next.Snoozed),
 			"ticket_resolved": next.Known.Resolved, "ticket_owner": orNull(next.Known.Owner), "ticket_snoozed": orNull(next.Known.Snoozed),
-			"ticket_at": orNull(next.Known.At), "ask": ask, "asked": seen.Asked, "every": askEvery,
+			"ticket_at": orNull(next.Known.At), "ask": ask, "asked": seen.Asked, "every": every,
 		})
 	if err != nil {
 		return Telling{}, fmt.Errorf("follow ticket %s: %w", seen.ID, err)

@@ -118,6 +118,9 @@ func TestFollowTicket(t *testing.T) {
 	w.follow(Ticket{ID: "T1", Owner: 1, Resolved: true, At: at(20)}, Telling{}, at(21))
 	want(t, "its echo", w.stands(task), "done done of 1")
 	want(t, "nothing to do", len(w.errands(at(99))), 0)
+	want(t, "until somebody may have opened it again", len(w.errands(at(20).Add(askDone))), 1)
+	w.exec(`update dunlin.tasks set leased_until = null`)
+	want(t, "which is not looked for after two weeks", len(w.errands(at(20).Add(relapse))), 0)
 
 	// Opened again and given to another there; an old notification comes late.
 	w.follow(Ticket{ID: "T1", Owner: 2, At: at(30)}, Telling{}, at(30))
