@@ -118,7 +118,8 @@ func (c *Client) FindTicket(ctx context.Context, attributeID, reference string) 
 
 // FindNote looks for a note by its reference, among the contact's that were
 // written at since or later. The list has no index to wait for, and no order that
-// Intercom promises: all of it is read until the note is found.
+// Intercom promises: all of it is read until the note is found. The notes of a
+// contact that was merged meanwhile are those of the one it was merged into.
 func (c *Client) FindNote(ctx context.Context, contactID, reference string, since time.Time) (string, error) {
 	const op = "GET /contacts/{id}/notes"
 	switch {
@@ -127,6 +128,19 @@ func (c *Client) FindNote(ctx context.Context, contactID, reference string, sinc
 	case contactID == "":
 		return "", wrong(op, "the contact has no id")
 	}
+	id, err := c.findNote(ctx, contactID, reference, since)
+	if !Gone(err) {
+		return id, err
+	}
+	contact, err := c.Contact(ctx, contactID)
+	if err != nil {
+		return "", err
+	}
+	return c.findNote(ctx, contact.ID, reference, since)
+}
+
+func (c *Client) findNote(ctx context.Context, contactID, reference string, since time.Time) (string, error) {
+	const op = "GET /contacts/{id}/notes"
 	id := ""
 	err := c.pages(op, func(cursor string) (string, error) {
 		var out struct {

@@ -141,11 +141,21 @@ func TestFind_merged(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	note, err := b.CreateNote(t.Context(), Note{Contact: ana, Body: "<p>Hi</p>", Reference: "k7"})
+	if err != nil {
+		t.Fatal(err)
+	}
 	b.Merge(ana, survivor)
 	for _, contact := range []string{ana, survivor} {
+		if got, err := b.FindNote(t.Context(), contact, "k7", b.now); err != nil || got != note {
+			t.Errorf("the note, under %s\n got %q, %v\nwant %q", contact, got, err, note)
+		}
 		if got, err := b.FindMessage(t.Context(), contact, "k7", b.now); err != nil || got != id {
 			t.Errorf("under %s\n got %q, %v\nwant %q", contact, got, err, id)
 		}
+	}
+	if got, err := b.FindNote(t.Context(), strings.Repeat("e", 24), "k7", b.now); !Gone(err) || got != "" {
+		t.Errorf("of nobody\n got %q, %v\nwant that the contact is gone", got, err)
 	}
 }
 

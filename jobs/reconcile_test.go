@@ -132,6 +132,22 @@ func TestReconcile(t *testing.T) {
 	}
 }
 
+// TestReconcile_noteMerged: a note is found although its contact was merged into
+// another before anybody looked, and not written a second time.
+func TestReconcile_noteMerged(t *testing.T) {
+	t.Parallel()
+	w, key := doubtful(t, aNote, "/notes", sandbox.Fault{Kind: sandbox.FaultReset, Process: true})
+	w.resends()
+	survivor := strings.Repeat("d", 24)
+	w.intercom.AddContact(sandbox.Contact{ID: survivor, Role: "user"})
+	w.intercom.Merge(w.contact(0), survivor)
+	w.looks()
+	w.deliver(key)
+	if got, want := w.stands(key), "sent - 1"; got != want || len(w.intercom.Accepted()) != 1 {
+		t.Errorf("after the looks\n got %q, %d accepted\nwant %q, 1", got, len(w.intercom.Accepted()), want)
+	}
+}
+
 // TestReconcile_lag: what is not in Intercom's index yet is not missing.
 func TestReconcile_lag(t *testing.T) {
 	t.Parallel()

@@ -254,11 +254,15 @@ func (w *ticketsWorker) noteContacts(ctx context.Context, admin string) error {
 }
 
 func (w *ticketsWorker) noteContact(ctx context.Context, n campaigns.ContactNote, admin string) error {
-	id, err := w.Intercom.FindNote(ctx, n.Contact, n.Mark, n.OpenedAt)
+	contact, err := w.Intercom.Contact(ctx, n.Contact) // or the one it was merged into since
+	id := ""
+	if err == nil {
+		id, err = w.Intercom.FindNote(ctx, contact.ID, n.Mark, n.OpenedAt)
+	}
 	if err == nil && id == "" {
 		if err = w.Intercom.Wait(ctx); err == nil {
 			body := "<p><b>" + html.EscapeString(n.Title) + "</b></p>" + paragraphs(n.Body)
-			id, err = w.Intercom.CreateNote(ctx, intercom.Note{Contact: n.Contact, Admin: admin, Body: body, Reference: n.Mark})
+			id, err = w.Intercom.CreateNote(ctx, intercom.Note{Contact: contact.ID, Admin: admin, Body: body, Reference: n.Mark})
 		}
 	}
 	var refused *intercom.Error

@@ -291,6 +291,28 @@ func TestTickets_stopped(t *testing.T) {
 	d.wants("resumed", "done done "+sandbox.IntercomAdmin+" | done "+sandbox.IntercomAdmin)
 }
 
+// TestTickets_noteMerged: where the contact was merged into another since, that
+// one gets the note.
+func TestTickets_noteMerged(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, nil)
+	survivor := strings.Repeat("d", 24)
+	d.intercom.AddContact(sandbox.Contact{ID: survivor, Role: "user"})
+	d.exec(`update dunlin.tasks set ticket_id = null`)
+	d.exec(`update dunlin.deliveries set external_id = null`)
+	d.intercom.Merge(d.contact(0), survivor)
+	d.work()
+	var notes []string
+	for _, a := range d.intercom.Accepted() {
+		if a.Kind == "note" {
+			notes = append(notes, a.Contact)
+		}
+	}
+	if len(notes) != 1 || notes[0] != survivor {
+		t.Errorf("notes on\n got %q\nwant one, on %s", notes, survivor)
+	}
+}
+
 // TestTickets_noteInstead: where there are no tickets the contact gets a note,
 // once, and the task stays ours.
 func TestTickets_noteInstead(t *testing.T) {

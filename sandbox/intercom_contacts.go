@@ -86,13 +86,17 @@ func (i *Intercom) Archive(id string) {
 	}
 }
 
-// Merge makes one contact part of another: reads of it answer 410 with a Link
-// to the other, searches leave it out (4.3).
+// Merge makes one contact part of another, which has its notes from then on:
+// reads of it answer 410 with a Link to the other, searches leave it out (4.3).
 func (i *Intercom) Merge(from, into string) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if c := i.contacts[from]; c != nil {
 		c.mergedInto = into
+		if survivor := i.contacts[into]; survivor != nil {
+			survivor.notes = append(survivor.notes, c.notes...)
+			c.notes = nil
+		}
 	}
 }
 
