@@ -127,6 +127,11 @@ func move(ctx context.Context, tx pgx.Tx, d Definition, args pgx.NamedArgs, move
 			update dunlin.enrollments e set version = @version, goal_until = e.enrolled_at + @goal_within::interval
 			where `+toMoveSQL+`
 			returning e.account_id, e.customer_id, e.episode, e.starts_at, e.anchored_at),
+		kept as (
+			insert into dunlin.enrollment_moves (account_id, customer_id, campaign, episode, moved_at, version)
+			select e.account_id, e.customer_id, e.campaign, e.episode, @at::timestamptz, e.version
+			from dunlin.enrollments e where `+toMoveSQL+`
+			on conflict do nothing), -- moved twice at an instant: until then it was on the first one
 		stands as (
 			select x.account_id, x.customer_id, x.episode, x.step, x.state, x.scheduled_at as was, x.not_before,
 			       x.state = 'skipped' and x.reason = @gone as gone

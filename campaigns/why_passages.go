@@ -20,10 +20,14 @@ import (
 // passages are the enrollments with their steps, as they stood at the instant.
 func (a *Answer) passages(ctx context.Context, tx pgx.Tx, ref customers.Ref) ([]Passage, error) {
 	rows, err := tx.Query(ctx, `
-		select episode, version, state, coalesce(reason, ''), '', enrolled_at, starts_at, ended_at, held_out, goal_at, null
-		from dunlin.enrollments
-		where account_id = $1 and customer_id = $2 and campaign = $3 and enrolled_at <= $4
-		order by enrolled_at, episode`, ref.Account, ref.Customer, a.Campaign, a.At)
+		select e.episode, coalesce(m.version, e.version), e.state, coalesce(e.reason, ''), '', e.enrolled_at, e.starts_at, e.ended_at, e.held_out, e.goal_at, null
+		from dunlin.enrollments e
+		left join lateral (
+			select m.version from dunlin.enrollment_moves m
+			where m.account_id = e.account_id and m.customer_id = e.customer_id and m.campaign = e.campaign and m.episode = e.episode and m.moved_at > $4
+			order by m.moved_at limit 1) m on true
+		where e.account_id = $1 and e.customer_id = $2 and e.campaign = $3 and e.enrolled_at <= $4
+		order by e.enrolled_at, e.episode`, ref.Account, ref.Customer, a.Campaign, a.At)
 	if err != nil {
 		return nil, fmt.Errorf("read enrollments: %w", err)
 	}
@@ -73,9 +77,19 @@ func (a *Answer) passages(ctx context.Context, tx pgx.Tx, ref customers.Ref) ([]
 		if err != nil && !errors.As(err, &unreadable{}) {
 			return nil, err
 		}
+		if err == nil {
+			list[i].Steps = slices.DeleteFunc(list[i].Steps, d.lacks)
+		}
 		slices.SortStableFunc(list[i].Steps, d.inOrder)
 	}
 	return list, nil
+}
+
+// lacks reports of a step that waits for its turn that the version does not have
+// it: another one brought it, later than the instant that is asked about.
+func (d *Definition) lacks(t Taken) bool {
+	_, has := d.Step(t.Step)
+	return !has && t.State == "planned"
 }
 
 // inOrder compares steps by their times, those without one last, and then by

@@ -148,6 +148,46 @@ change call: if this had been so: mrr >= 200 usd (mrr is 50.00 usd) or plan = 'P
 	}
 }
 
+// TestExplain_moved holds every-why for an enrollment that was moved to other
+// versions since: of each instant, the version it had then and its steps.
+func TestExplain_moved(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	id := w.customer("ann", nil)
+	w.since(noon.Add(-day))
+	w.link(id, "C1", noon)
+	w.join(id, "owing", noon)
+	w.campaign("c", onEntry, mark, `{name: gone, at: 9 days, tag: x}`, `{name: last, at: 10 days, tag: x}`)
+	w.start("c", noon)
+	w.work(noon)
+	w.campaign("c", onEntry, mark, `{name: second, at: 5 days, tag: y}`, `{name: last, at: 10 days, tag: x}`)
+	w.move("c", nil, noon.Add(day))
+	w.campaign("c", onEntry, `{name: third, at: 6 days, tag: y}`, `{name: last, at: 10 days, tag: x}`)
+	w.move("c", nil, noon.Add(2*day))
+	w.campaign("c", onEntry, `{name: third, at: 7 days, tag: y}`, `{name: last, at: 10 days, tag: x}`)
+	w.move("c", nil, noon.Add(2*day))
+
+	for _, tt := range []struct {
+		at   time.Time
+		want string
+	}{
+		{noon.Add(day - 1), "v1: mark sent, gone planned, last planned"},
+		{noon.Add(day), "v2: mark sent, second planned, gone skipped, last planned"},
+		{noon.Add(2*day - 1), "v2: mark sent, second planned, gone skipped, last planned"},
+		{noon.Add(2 * day), "v4: mark sent, second skipped, third planned, gone skipped, last planned"},
+		{time.Time{}, "v4: mark sent, second skipped, third planned, gone skipped, last planned"},
+	} {
+		p := w.why(id, noon.Add(3*day), tt.at).Enrollments[0]
+		var steps []string
+		for _, s := range p.Steps {
+			steps = append(steps, s.Step+" "+s.State)
+		}
+		if got := fmt.Sprintf("v%d: %s", p.Version, strings.Join(steps, ", ")); got != tt.want {
+			t.Errorf("as of %s\n got %s\nwant %s", tt.at, got, tt.want)
+		}
+	}
+}
+
 // TestExplain_never holds every-why for customers who were never enrolled.
 func TestExplain_never(t *testing.T) {
 	t.Parallel()
