@@ -25,6 +25,7 @@ type locale struct {
 
 	group, decimal, minus string
 	first, further        int // digits in the group before the decimals, and in those before it
+	least                 int // digits that must stand before the first separator
 	symbol                position
 }
 
@@ -45,6 +46,13 @@ var positions = map[string]position{
 	"es-419": before, "es-AR": beforeSpaced, "es-CO": beforeSpaced, "es-PY": beforeSpaced, "es-UY": beforeSpaced,
 	"pt": beforeSpaced, "pt-PT": behind, "nl": beforeSpaced, "id": beforeSpaced, "ms": beforeSpaced,
 	"hi": before, "ja": before, "ko": before, "th": before, "tr": before, "zh": before, "zh-Hant": before,
+}
+
+// least are the languages and regions that write 1234 but 12.345 (CLDR's
+// minimumGroupingDigits, which golang.org/x/text leaves out). Others are as their
+// parent is, or group from four digits on.
+var least = map[string]int{
+	"bg": 2, "es": 2, "es-419": 1, "et": 2, "hu": 2, "it": 2, "lv": 2, "pl": 2, "pt-PT": 2, "pt-AO": 1, "ru-UA": 2, "sl": 2,
 }
 
 // noBreak keeps an amount and its currency on one line.
@@ -70,21 +78,27 @@ func newLocale(tag string) *locale {
 	if err != nil {
 		return &locale{}
 	}
-	l := &locale{tag: t}
-	placed := false
-	for p := t; p != language.Und; p = p.Parent() {
-		if l.calendar == nil {
-			l.calendar = calendars[p.String()]
-		}
-		if at, ok := positions[p.String()]; ok && !placed {
-			l.symbol, placed = at, true
-		}
-	}
-	if l.calendar == nil {
+	calendar, ok := nearest(calendars, calendarTag(t))
+	if !ok {
 		return &locale{}
+	}
+	l := &locale{tag: t, calendar: calendar, least: 1}
+	l.symbol, _ = nearest(positions, t)
+	if n, ok := nearest(least, t); ok {
+		l.least = n
 	}
 	l.separators()
 	return l
+}
+
+// nearest is what a table has of a tag, else of the nearest of its parents.
+func nearest[T any](table map[string]T, tag language.Tag) (found T, ok bool) {
+	for ; tag != language.Und; tag = tag.Parent() {
+		if found, ok = table[tag.String()]; ok {
+			return found, true
+		}
+	}
+	return found, false
 }
 
 // separators reads how numbers are written off a number that has everything.
@@ -136,7 +150,7 @@ func (l *locale) money(m rule.Money) string {
 
 // grouped puts the separators into the digits before the decimals.
 func (l *locale) grouped(whole string) string {
-	if l.first == 0 || len(whole) <= l.first {
+	if l.first == 0 || len(whole) < l.first+l.least {
 		return whole
 	}
 	at := len(whole) - l.first
