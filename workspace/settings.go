@@ -124,7 +124,8 @@ func ParseSettings(d Document) (Settings, Faults) {
 	s.parseIntercom(m)
 	s.parseTeams(m)
 	s.parseRetention(m)
-	m.Later("stripe", "holdout")
+	m.Elsewhere("Stripe accounts are named in the environment, beside their secrets: set STRIPE_ACCOUNTS", "stripe")
+	m.Elsewhere("each campaign has its own: write it there", "holdout")
 	m.Done()
 	faults.Sort()
 	return s, faults

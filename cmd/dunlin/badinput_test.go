@@ -53,7 +53,8 @@ func TestWrongDefinitions(t *testing.T) {
 		{"everybody held out", good + "kind: campaign\nname: c\nsegment: good\nholdout: 100%\nepisode: entry\nexisting: enroll\nsteps:\n  - {name: a, at: 0 days, tag: x}\n", "standard input:8:10: holdout cannot be \"100%\""},
 		{"keys that exclude each other", good + "kind: campaign\nname: c\ntrigger: first_payment\nexisting: enroll\nsteps:\n  - {name: a, at: 0 days, tag: x}\n", "standard input:8:11: with a trigger"},
 		{"a budget that cannot be", good + "kind: workspace\nzone: UTC\ncurrency: usd\ncontact_budget: {contacts: 3, within: 1 day}\n", "do not fit into 24 hours"},
-		{"key of a later version", good + "kind: workspace\nzone: UTC\ncurrency: usd\nholdout: 5%\n", `"holdout" is not supported yet`},
+		{"key of a later version", good + "kind: workspace\nzone: UTC\ncurrency: usd\nretention: {history: 6 months}\n", `"history" is not supported yet`},
+		{"key that belongs elsewhere", good + "kind: workspace\nzone: UTC\ncurrency: usd\nholdout: 5%\n", `"holdout" stands in the wrong place`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
