@@ -20,7 +20,9 @@ const lease = 2 * time.Minute
 type Claim struct {
 	Key       Key
 	Token     string    // of this attempt; Record wants it back
-	Attempt   int       // from 1; more only after calls that surely did nothing
+	Attempt   int       // from 1; more only after calls that surely did nothing, or were not made
+	Failure   Failure   // the last one; empty: none yet
+	Failures  int       // in a row; see Failed
 	At        time.Time // business time of the claim; of an event of the first one, so that Intercom can tell it from another
 	Action    Action
 	ContactID string // empty for what needs no contact and has none
@@ -249,14 +251,16 @@ func (s *Store) claim(ctx context.Context, tx pgx.Tx, list []*situated, claims [
 		       contact_id = k.contact_id, variant = nullif(k.variant, ''),
 		       contacted_at = case when k.contacts then @now::timestamptz end
 		from k where `+sameDelivery("d")+`
-		returning k.place, d.attempts`,
+		returning k.place, d.attempts, coalesce(d.failure, ''), d.failures`,
 		columns(keys, pgx.StrictNamedArgs{"tokens": tokens, "contact_ids": ids, "variants": variants, "contacts": contacts, "lease": lease, "now": now}))
 	if err != nil {
 		return nil, fmt.Errorf("write claims: %w", err)
 	}
-	var place, attempt, written int
-	_, err = pgx.ForEachRow(rows, []any{&place, &attempt}, func() error {
-		out[place-1].Attempt = attempt
+	var place, attempt, failures, written int
+	var failure Failure
+	_, err = pgx.ForEachRow(rows, []any{&place, &attempt, &failure, &failures}, func() error {
+		c := &out[place-1]
+		c.Attempt, c.Failure, c.Failures = attempt, failure, failures
 		written++
 		return nil
 	})

@@ -246,12 +246,13 @@ func found(ctx context.Context, tx pgx.Tx, k Key, externalID, detail string, why
 // planAgain plans a delivery afresh: it is due, and decided like any other. It does
 // not count in the contact budget any more, and its enrollment, if it had finished,
 // goes on. After on_unknown: resend this is the one exception of one-contact: what
-// leaves next may be there already. The attempt goes on counting, and its token is
-// gone, so that no late answer speaks for the next one.
+// leaves next may be there already. The attempt goes on counting, what it failed
+// by does not, and its token is gone, so that no late answer speaks for the next one.
 func planAgain(ctx context.Context, tx pgx.Tx, k Key, why said, now time.Time) error {
 	_, err := tx.Exec(ctx, `
 		update dunlin.deliveries set state = 'planned', reason = null, detail = null, ended_at = null, external_id = null, token = null,
-		       contacted_at = null, look_at = null, doubted_at = null, looks = 0, poked_until = null, resent = resent or @resent
+		       contacted_at = null, look_at = null, doubted_at = null, looks = 0, poked_until = null, resent = resent or @resent,
+		       failure = null, failures = 0
 		where `+oneDelivery, k.args("resent", why.reason == SentAgain))
 	if err != nil {
 		return err

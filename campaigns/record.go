@@ -14,6 +14,27 @@ type Outcome struct {
 	ExternalID string        // Intercom's id of what was made
 	Detail     string        // what Intercom said, without names or addresses
 	Retry      time.Duration // for NotDone: machine time until the next attempt
+	Failure    Failure       // for NotDone: the answer, of those that are put up with only so often; empty: not one of them
+}
+
+// A Failure is an answer that says no, perhaps not for long.
+type Failure string
+
+// The failures.
+const (
+	ContactGone    Failure = "contact_gone"    // merged, archived or deleted
+	WeMayNot       Failure = "we_may_not"      // the token, the plan or the app's permissions
+	ValuesRefused  Failure = "values_refused"  // of attributes, whose types may have changed
+	AddressFailing Failure = "address_failing" // of a webhook: it says no, or nothing
+)
+
+// Failed is how many answers in a row, up to this claim, were this failure. Claims
+// that were given back without such an answer are no attempts.
+func (c Claim) Failed(f Failure) int {
+	if c.Failure != f {
+		return 0
+	}
+	return c.Failures
 }
 
 // A Result is what is known of a call.
@@ -99,9 +120,11 @@ func (s *Store) release(ctx context.Context, c Claim, o Outcome) (bool, error) {
 	tag, err := s.Pool.Exec(ctx, `
 		update dunlin.deliveries set state = 'planned', reason = @reason, detail = nullif(@detail, ''), token = null, leased_until = null,
 		       contacted_at = case when action = any(@repeatable::text[]) then contacted_at end,
+		       failure = coalesce(nullif(@failure::text, ''), failure),
+		       failures = case @failure::text when '' then failures when failure then failures + 1 else 1 end,
 		       poked_until = clock_timestamp() + @retry::interval
 		where `+oneDelivery+` and token = md5(@token)::uuid and state = 'claimed'`,
-		c.Key.args("reason", IntercomAway, "detail", o.Detail, "retry", o.Retry, "token", c.Token, "repeatable", repeatable))
+		c.Key.args("reason", IntercomAway, "detail", o.Detail, "retry", o.Retry, "token", c.Token, "repeatable", repeatable, "failure", o.Failure))
 	if err != nil {
 		return false, fmt.Errorf("release delivery: %w", err)
 	}

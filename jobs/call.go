@@ -172,8 +172,8 @@ func (w *deliverWorker) attributes(ctx context.Context, c campaigns.Claim) campa
 	err = w.Intercom.SetAttributes(ctx, c.ContactID, values)
 	if intercom.Refused(err) && !intercom.Gone(err) && !intercom.RateLimited(err) {
 		w.forgetAttributes(ctx, names)
-		if c.Attempt < maxRefused {
-			return campaigns.Outcome{Result: campaigns.NotDone, Detail: err.Error(), Retry: retryAfter}
+		if c.Failed(campaigns.ValuesRefused)+1 < maxRefused {
+			return campaigns.Outcome{Result: campaigns.NotDone, Detail: err.Error(), Retry: retryAfter, Failure: campaigns.ValuesRefused}
 		}
 	}
 	return w.repeatable(ctx, c, "", err)
@@ -185,8 +185,8 @@ func (w *deliverWorker) forgetAttributes(ctx context.Context, names []string) {
 	}
 }
 
-// maxRefused is how often a call is tried that Intercom refuses for a reason
-// that lies with us or with the contact and may pass.
+// maxRefused is how often in a row a call is tried that Intercom refuses for one
+// reason that lies with us or with the contact and may pass.
 const maxRefused = 3
 
 // repeatable is the outcome of a call that may be made again: doubt is no more
@@ -217,10 +217,10 @@ func (w *deliverWorker) outcome(ctx context.Context, c campaigns.Claim, id strin
 			o.Retry = max(time.Until(e.RetryAt), time.Second)
 		}
 	case known && (e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden):
-		o.Result = campaigns.NotDone
-		o.Retry = retryAfter << min(c.Attempt-1, 6) // half an hour at most: somebody has to mend it
-	case intercom.Gone(err) && c.Attempt < maxRefused: // merged, archived or deleted since: ask who the contact is now
-		o.Result = campaigns.NotDone
+		o.Result, o.Failure = campaigns.NotDone, campaigns.WeMayNot
+		o.Retry = retryAfter << min(c.Failed(campaigns.WeMayNot), 6) // half an hour at most: somebody has to mend it
+	case intercom.Gone(err) && c.Failed(campaigns.ContactGone)+1 < maxRefused: // merged, archived or deleted since: ask who the contact is now
+		o.Result, o.Failure = campaigns.NotDone, campaigns.ContactGone
 		if err := w.Links.Doubt(ctx, w.Pool, intercom.Ref(c.Key.Ref())); err != nil {
 			w.Logger.Warn("link not doubted", slog.Any("delivery", c.Key), slog.Any("error", err))
 		}

@@ -214,7 +214,7 @@ func TestCall_attributes(t *testing.T) {
 	w, d := calls(t)
 	write := func(attempt int, name, value string) campaigns.Outcome {
 		return d.call(t.Context(), w.claimed(campaigns.Attributes, func(c *campaigns.Claim) {
-			c.Attempt, c.Values = attempt, []campaigns.Pair{{Name: name, Value: value}}
+			c.Failure, c.Failures, c.Values = campaigns.ValuesRefused, attempt-1, []campaigns.Pair{{Name: name, Value: value}}
 		}))
 	}
 	if o := write(1, sandbox.IntercomOptOut, "perhaps"); o.Result != campaigns.Refused || strings.Contains(o.Detail, "perhaps") || !strings.Contains(o.Detail, "boolean") {

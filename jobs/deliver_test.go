@@ -6,6 +6,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
+	"github.com/dunlin/dunlin/campaigns"
 	"github.com/dunlin/dunlin/intercom"
 	"github.com/dunlin/dunlin/sandbox"
 )
@@ -102,6 +105,48 @@ func TestDeliver_refused(t *testing.T) {
 				t.Errorf("accepted\n got %d\nwant %d", got, tt.accepted)
 			}
 		})
+	}
+}
+
+// TestDeliver_countsAnswers: only answers of one kind count towards the last, not
+// claims that were given back before their call, nor answers of another kind.
+func TestDeliver_countsAnswers(t *testing.T) {
+	t.Parallel()
+	status := 0
+	w := newWorld(t, aMessage, func(r *http.Request) sandbox.Fault {
+		return only("/messages", sandbox.Fault{Kind: sandbox.FaultStatus, Status: status})(r)
+	})
+	w.owing(1)
+	w.start()
+	key := w.keys()[0]
+	w.exec(`insert into dunlin.links (account_id, customer_id, state, contact_id, role, email, checked_at) values ($1, $2, 'linked', $3, 'user', 'ann0@example.com', $4)`,
+		key.Account, key.Customer, w.contact(0), noon)
+	client := w.Intercom
+	for i, tt := range []struct {
+		status int // 0: no token, so no call
+		want   string
+	}{
+		{0, "planned intercom_refuses 1"}, {0, "planned intercom_refuses 2"}, {0, "planned intercom_refuses 3"},
+		{404, "planned intercom_refuses 4"}, {404, "planned intercom_refuses 5"}, {401, "planned intercom_refuses 6"},
+		{404, "planned intercom_refuses 7"}, {404, "planned intercom_refuses 8"}, {404, "failed refused 9"},
+	} {
+		if status, w.Intercom = tt.status, client; status == 0 {
+			w.Intercom = nil
+		}
+		w.deliver(key)
+		if got := w.stands(key); got != tt.want {
+			t.Errorf("attempt %d, answered %d\n got %q\nwant %q", i+1, tt.status, got, tt.want)
+		}
+	}
+
+	// Whoever wants it to be tried again wants that as often as the first time.
+	w.tx(func(tx pgx.Tx) error {
+		_, err := campaigns.RetryFailed(t.Context(), tx, campaigns.DeliveryName{Customer: "cus_ann0", Campaign: "dunning", Step: "nudge"}, "ops", noon)
+		return err
+	})
+	w.deliver(key)
+	if got, want := w.stands(key), "planned intercom_refuses 10"; got != want {
+		t.Errorf("tried again\n got %q\nwant %q", got, want)
 	}
 }
 

@@ -26,7 +26,7 @@ const (
 	webhookAnswer = 64 << 10         // bytes of an answer that are read, and thrown away
 
 	// maxWebhook is how often an address is called that does not answer, or asks to
-	// be called later: within about an hour, each rest twice as long as the last.
+	// be called later; what was not called does not count: within about an hour, each rest twice as long as the last.
 	maxWebhook = 8
 )
 
@@ -66,7 +66,8 @@ func (w *deliverWorker) webhook(ctx context.Context, c campaigns.Claim) campaign
 		return campaigns.Outcome{Result: campaigns.Refused, Detail: "the webhook cannot be written as JSON"}
 	}
 	status, err := w.post(ctx, c, body, secret)
-	o = webhookOutcome(status, c.Attempt)
+	attempt := c.Failed(campaigns.AddressFailing) + 1
+	o = webhookOutcome(status, attempt)
 	if errors.Is(err, errPrivate) {
 		o.Result = campaigns.Refused
 	}
@@ -77,7 +78,7 @@ func (w *deliverWorker) webhook(ctx context.Context, c campaigns.Claim) campaign
 		o.Detail = fmt.Sprintf("the address answered %d", status)
 	}
 	if o.Result != campaigns.Accepted {
-		w.Logger.Warn("webhook failed", slog.Any("delivery", c.Key), slog.String("result", string(o.Result)), slog.Int("status", status), slog.Int("attempt", c.Attempt))
+		w.Logger.Warn("webhook failed", slog.Any("delivery", c.Key), slog.String("result", string(o.Result)), slog.Int("status", status), slog.Int("attempt", attempt))
 	}
 	return o
 }
@@ -148,7 +149,7 @@ func webhookOutcome(status, attempt int) campaigns.Outcome {
 	if attempt >= maxWebhook {
 		return campaigns.Outcome{Result: last}
 	}
-	return campaigns.Outcome{Result: campaigns.NotDone, Retry: retryAfter << max(attempt-1, 0)}
+	return campaigns.Outcome{Result: campaigns.NotDone, Retry: retryAfter << (attempt - 1), Failure: campaigns.AddressFailing}
 }
 
 // passing are answers that say no, and perhaps not for long.

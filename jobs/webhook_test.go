@@ -116,7 +116,10 @@ func TestWebhook_answers(t *testing.T) {
 		{"nothing", 8, campaigns.Unclear, 0},
 	}
 	for _, tt := range tests {
-		o := d.call(t.Context(), w.claimed(campaigns.Webhook, func(c *campaigns.Claim) { c.URL, c.Attempt = url+"/"+tt.answer, tt.attempt }))
+		o := d.call(t.Context(), w.claimed(campaigns.Webhook, func(c *campaigns.Claim) {
+			c.URL, c.Attempt = url+"/"+tt.answer, 20 // of which only answers count
+			c.Failure, c.Failures = campaigns.AddressFailing, tt.attempt-1
+		}))
 		if o.Result != tt.want || o.Retry != tt.retry || (o.Detail == "") != (o.Result == campaigns.Accepted) || strings.Contains(o.Detail, url) {
 			t.Errorf("%s to attempt %d\n got %+v\nwant %s, %s", tt.answer, tt.attempt, o, tt.want, tt.retry)
 		}
