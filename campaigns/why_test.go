@@ -365,6 +365,8 @@ func TestVerdicted_arithmetic(t *testing.T) {
 	endless.Settings.QuietDays = workspace.QuietDays{Weekdays: [7]bool{true, true, true, true, true, true, true}}
 	never := d
 	never.Situation = &endless
+	nobody := d
+	nobody.Situation = &Situation{Contact: Contact{State: "none", OptOut: "it cannot be looked for at Intercom: 400"}}
 	for _, tt := range []struct {
 		of     Decided
 		reason Reason
@@ -384,6 +386,7 @@ func TestVerdicted_arithmetic(t *testing.T) {
 		{d, HeldOut, "as are 10% of the persons"},
 		{d, ContactStale, "asked last at 2026-03-05 22:29"},
 		{none, ContactStale, "never asked yet"},
+		{nobody, NoContact, "it cannot be looked for at Intercom: 400"},
 		{d, ConditionFalse, "account_balance is missing, card_expires_at is 2026-03-31, delinquent is true, lifetime_spend is missing, metadata['gone'] is missing, metadata['tier'] is 'gold', mrr is 49.50 usd, next_charge_at is 2026-03-05T21:30:00Z, plan is 'Pro', plans is ['Pro', 'Team']"},
 		{none, ConditionFalse, ""},
 		{free, "", "outside 21:00-08:00 Europe/Vienna (by the billing address); no contact budget"},

@@ -37,7 +37,7 @@ func (v *Verdicted) arithmetic(zone *time.Location) string {
 			}
 		}
 		return "until somebody lifts it, or it ends by itself"
-	case OptedOut:
+	case OptedOut, NoContact:
 		return in.Contact.OptOut
 	case HeldOut:
 		if in.Holdout != nil {

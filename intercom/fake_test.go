@@ -19,6 +19,7 @@ type fake struct {
 	unseen   map[string]bool           // ids that search does not show yet
 	archived map[string]bool           // ids of contacts that only stand in the way
 	sick     map[string]bool           // ids of contacts that cannot be read
+	hated    map[string]bool           // values that a search is refused for; "*": any search is
 	blocked  bool                      // whoever is created was blocked before
 	tags     []Tag
 	more     map[string][]string // ids of a contact's further tags
@@ -34,7 +35,7 @@ type fake struct {
 
 func newFake() *fake {
 	return &fake{
-		contacts: map[string]map[string]any{}, merged: map[string]string{}, unseen: map[string]bool{}, archived: map[string]bool{}, sick: map[string]bool{}, more: map[string][]string{},
+		contacts: map[string]map[string]any{}, merged: map[string]string{}, unseen: map[string]bool{}, archived: map[string]bool{}, sick: map[string]bool{}, hated: map[string]bool{}, more: map[string][]string{},
 		admins: `{"id":"991267716","has_inbox_seat":true},{"id":"5","has_inbox_seat":false}`, region: "EU", next: 70,
 	}
 }
@@ -161,6 +162,13 @@ func (f *fake) show(w http.ResponseWriter, id string) {
 func (f *fake) search(w http.ResponseWriter, r *http.Request) {
 	var q searchRequest
 	_ = json.NewDecoder(r.Body).Decode(&q)
+	for _, by := range q.Query.Value {
+		values, _ := by.Value.([]any)
+		if f.hated["*"] || slices.ContainsFunc(values, func(v any) bool { s, _ := v.(string); return f.hated[s] }) {
+			answer(w, 400, envelope("parameter_invalid", "Value is invalid for "+by.Field))
+			return
+		}
+	}
 	var found []any
 	for id, c := range f.contacts {
 		_, gone := f.merged[id]

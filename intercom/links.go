@@ -42,7 +42,7 @@ type Link struct {
 	Country    string    // alpha-2, from Intercom's location
 	Region     string    // a name, from Intercom's location
 	Language   string    // as in "de" or "pt-BR"
-	OptedOut   string    // why it must not be contacted; empty: it may be. Of None: why no contact can be made
+	OptedOut   string    // why it must not be contacted; empty: it may be. Of None: why no contact can be made, or looked for
 	CheckedAt  time.Time // business time; zero: never
 }
 
@@ -114,6 +114,8 @@ func (l *Links) Resolve(ctx context.Context, q Querier, c Customer, s Settings, 
 //     as gone.
 //   - Archived contacts do not count. Several that fit are ambiguous.
 //   - Where the settings say so, a customer without any gets a contact made.
+//   - A customer whose address or id Intercom refuses to look for has none, and
+//     its link says so; the others of the same request are found.
 //
 // It talks to Intercom, so q must not be a transaction. When that fails for some
 // customers, their stored links stay as they are and they are missing from the
@@ -176,7 +178,7 @@ func (l *Links) answer(ctx context.Context, q Querier, asked []*question, s Sett
 	}
 	var answered []Link
 	for _, a := range asked {
-		if a.err == nil && a.state == None && s.Create {
+		if a.err == nil && a.state == None && a.refused == "" && s.Create {
 			a.err = l.create(ctx, q, a, s)
 		}
 		if a.err == nil {

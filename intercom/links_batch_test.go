@@ -170,6 +170,61 @@ func TestResolveAll_OneFailureSparesTheOthers(t *testing.T) {
 	}
 }
 
+// TestResolveAll_OneRefusalSparesTheOthers: a search that is refused for the sake
+// of one customer answers the others, and that one is named.
+func TestResolveAll_OneRefusalSparesTheOthers(t *testing.T) {
+	t.Parallel()
+	w := newLinking(t)
+	const bad = "ana@@x.io"
+	w.do(func() { w.hated[bad] = true })
+	var list []Customer
+	want := map[int64]string{}
+	for i := range int64(50) {
+		email := fmt.Sprintf("c%d@x.io", i)
+		w.contact(fmt.Sprintf("u%d", i), "user", email)
+		list, want[i] = append(list, Customer{Account: 1, ID: i, Email: email, StripeID: fmt.Sprintf("cus_%d", i)}), fmt.Sprintf("u%d", i)
+	}
+	list[17].Email, want[17] = bad, "none"
+	for _, round := range []string{"at first", "when the others are linked"} {
+		links := w.resolveAll(t, Settings{Create: true}, list...) // and nobody is made for want of an answer
+		if diff := cmp.Diff(want, ids(links)); diff != "" {
+			t.Errorf("%s (-want +got)\n%s", round, diff)
+		}
+		if got := links[Ref{1, 17}].OptedOut; !strings.Contains(got, "Value is invalid for") || strings.Contains(got, bad) {
+			t.Errorf("%s: the one at fault says %q", round, got)
+		}
+		if n := len(w.since()); n > 14 {
+			t.Errorf("%s: asked %d times", round, n)
+		}
+		w.now = w.now.Add(time.Hour)
+	}
+
+	// An address that changed to one which cannot be looked for is nobody's.
+	list[3].Email, want[3] = bad, "none"
+	if diff := cmp.Diff(want, ids(w.resolveAll(t, Settings{}, list...))); diff != "" {
+		t.Errorf("after a change of address (-want +got)\n%s", diff)
+	}
+}
+
+// TestResolveAll_EveryRefusalIsOurs: where any search is refused the links of
+// customers are left as they are.
+func TestResolveAll_EveryRefusalIsOurs(t *testing.T) {
+	t.Parallel()
+	w := newLinking(t)
+	w.contact("l1", "lead", "ana@x.io")
+	list := []Customer{{Account: 1, ID: 1, Email: "ana@x.io"}, {Account: 1, ID: 2, Email: "bob@x.io"}}
+	before := w.resolveAll(t, Settings{}, list...)
+	w.now = w.now.Add(time.Hour)
+	w.do(func() { w.hated["*"] = true })
+	if links, err := w.links.ResolveAll(t.Context(), w.pool, list, Settings{}, time.Hour); len(links) != 0 || !Refused(err) {
+		t.Errorf("resolved %v, %v", links, err)
+	}
+	after, err := readLinks(t.Context(), w.pool, refs(list))
+	if diff := cmp.Diff(ids(before), ids(after)); diff != "" || err != nil {
+		t.Errorf("stored (-before +after)\n%s%v", diff, err)
+	}
+}
+
 func TestCreate(t *testing.T) {
 	t.Parallel()
 	on := Settings{Create: true}

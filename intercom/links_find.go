@@ -1,6 +1,10 @@
 package intercom
 
-import "context"
+import (
+	"context"
+	"errors"
+	"net/http"
+)
 
 // A question is who one customer is at Intercom.
 type question struct {
@@ -10,7 +14,7 @@ type question struct {
 	// The answer.
 	state   State
 	contact Contact // when Linked
-	refused string  // when None: why Intercom makes no contact
+	refused string  // when None: why Intercom makes no contact, or finds none
 	err     error   // there is no answer
 
 	creating string // the claim that is held while a contact is made; empty: none
@@ -20,21 +24,20 @@ type question struct {
 // find answers questions with one search, and a second one for those whose
 // contact turned out not to fit any more. Its own error spoils all of them.
 func (l *Links) find(ctx context.Context, asked []*question, s Settings) error {
-	var first wanted
-	for _, a := range asked {
+	found := &crowd{byID: map[string]Contact{}}
+	contacts, err := l.search(ctx, asked, func(a *question, by *wanted) {
 		if a.known.State == Linked {
-			first.ids = append(first.ids, a.known.ContactID)
+			by.ids = append(by.ids, a.known.ContactID)
 		}
 		if !a.isUser() {
-			first.add(a.Customer, s)
+			by.add(a.Customer, s)
 		}
-	}
-	found, err := l.read(ctx, first)
+	})
 	if err != nil {
 		return err
 	}
+	found.add(contacts...)
 
-	var second wanted
 	var again []*question
 	for _, a := range asked {
 		contact, there := found.byID[a.known.ContactID], false
@@ -51,7 +54,6 @@ func (l *Links) find(ctx context.Context, asked []*question, s Settings) error {
 		case a.isUser() && there && settled(contact, a.Customer, s):
 			a.contact, a.state = contact, Linked
 		case a.isUser():
-			second.add(a.Customer, s)
 			again = append(again, a)
 		default:
 			a.contact, a.state = match(found.list, a.Customer, s)
@@ -60,7 +62,7 @@ func (l *Links) find(ctx context.Context, asked []*question, s Settings) error {
 	if len(again) == 0 {
 		return nil
 	}
-	more, err := l.client.search(ctx, second)
+	more, err := l.search(ctx, again, func(a *question, by *wanted) { by.add(a.Customer, s) })
 	if err != nil {
 		for _, a := range again {
 			a.err = err
@@ -98,20 +100,45 @@ func (c *crowd) add(contacts ...Contact) {
 	}
 }
 
-// read searches, unless all there is to find is one contact by its id: that is
-// read as it is now, at no more cost.
-func (l *Links) read(ctx context.Context, by wanted) (*crowd, error) {
-	found := &crowd{byID: map[string]Contact{}}
+// search searches for what questions want, unless that is one contact by its id:
+// it is read as it is now, at no more cost. What Intercom refuses to search for
+// is searched for by halves, until the question at fault is alone, and is told so.
+func (l *Links) search(ctx context.Context, asked []*question, want func(*question, *wanted)) ([]Contact, error) {
+	var by wanted
+	for _, a := range asked {
+		want(a, &by)
+	}
 	if by.ids = distinct(by.ids); by.size() == 1 && len(by.ids) == 1 {
-		return found, nil
+		return nil, nil
 	}
 	contacts, err := l.client.search(ctx, by)
-	if err != nil {
-		return nil, err
+	switch {
+	case !unsearchable(err):
+		return contacts, err
+	case len(asked) > 1:
+		half := len(asked) / 2
+		first, err := l.search(ctx, asked[:half], want)
+		if err != nil {
+			return nil, err
+		}
+		second, err := l.search(ctx, asked[half:], want)
+		return append(first, second...), err
 	}
-	found.add(contacts...)
-	return found, nil
+	if _, always := l.client.search(ctx, harmless); always != nil {
+		return nil, err // it is no fault of the customer's
+	}
+	asked[0].refused = "it cannot be looked for at Intercom: " + err.Error()
+	return nil, nil
 }
+
+// unsearchable reports that Intercom refuses to search for a value as it is.
+func unsearchable(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && (e.Status == http.StatusBadRequest || e.Status == http.StatusUnprocessableEntity)
+}
+
+// harmless is what Intercom can always search for.
+var harmless = wanted{emails: []string{"nobody@example.com"}}
 
 // reread reads a contact that a search did not show: it may be too new for
 // that, or merged into another, which is then returned, or gone.
