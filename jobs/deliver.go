@@ -3,10 +3,12 @@ package jobs
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"sync"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/riverqueue/river"
 
 	"github.com/dunlin/dunlin/campaigns"
@@ -75,15 +77,14 @@ type deliverWorker struct {
 // unknown, and nobody calls again before Intercom was searched (one-contact).
 func (w *deliverWorker) Work(ctx context.Context, job *river.Job[DeliverArgs]) error {
 	ready, busy, err := w.settle(ctx, job.Args.Keys)
-	for len(ready) > 0 && err == nil {
-		var some []campaigns.Key
-		if some, err = w.permitted(ctx, ready, job.Priority == urgent); err != nil {
-			break
+	for len(ready) > 0 && (err == nil || ofOne(err)) {
+		some, refused := w.permitted(ctx, ready, job.Priority == urgent)
+		if refused != nil {
+			return errors.Join(err, refused)
 		}
 		ready = ready[len(some):]
-		var others []campaigns.Key
-		others, err = w.deliver(ctx, some)
-		busy = append(busy, others...)
+		others, failed := w.deliver(ctx, some)
+		busy, err = append(busy, others...), errors.Join(err, failed)
 	}
 	if err == nil && len(busy) > 0 {
 		return river.JobSnooze(busyAfter) // what is settled by then is not due any more
@@ -92,27 +93,66 @@ func (w *deliverWorker) Work(ctx context.Context, job *river.Job[DeliverArgs]) e
 }
 
 // settle decides what can be decided without a call that reaches somebody, and
-// returns what is to be claimed. Where the verdict hangs on contacts of whom
-// nothing fresh is known Intercom is asked about them first, and where the data
-// is old Stripe what else has happened.
+// returns what is to be claimed, also beside an error. Where the verdict hangs on
+// contacts of whom nothing fresh is known Intercom is asked about them first, and
+// where the data is old Stripe what else has happened.
 func (w *deliverWorker) settle(ctx context.Context, keys []campaigns.Key) (ready, busy []campaigns.Key, err error) {
-	first, err := w.Campaigns.Settle(ctx, keys, w.Now(), w.Intercom == nil)
-	if err != nil {
-		return nil, nil, err
-	}
-	again, err := w.ask(ctx, first.Stale)
-	if err != nil {
-		return nil, nil, err
-	}
+	first, err := w.decide(ctx, keys, w.Intercom == nil)
+	again, failed := w.ask(ctx, first.Stale)
 	w.catchUp(ctx, first.Old)
-	if again = append(again, first.Old...); len(again) == 0 {
-		return first.Ready, first.Busy, nil
+	again = append(again, first.Old...)
+	second, undecided := w.decide(ctx, again, true)
+	return append(first.Ready, second.Ready...), append(first.Busy, second.Busy...), errors.Join(err, failed, undecided)
+}
+
+// decide is [campaigns.Store.Settle]; of what it returns beside an error each part
+// holds.
+func (w *deliverWorker) decide(ctx context.Context, keys []campaigns.Key, final bool) (out campaigns.Settled, err error) {
+	err = orEach(keys, func(some []campaigns.Key) error {
+		s, err := w.Campaigns.Settle(ctx, some, w.Now(), final)
+		out.Ready, out.Stale = append(out.Ready, s.Ready...), append(out.Stale, s.Stale...)
+		out.Old, out.Busy = append(out.Old, s.Old...), append(out.Busy, s.Busy...)
+		return err
+	})
+	return out, err
+}
+
+// orEach does something to all deliveries at once. Where that fails, for the sake
+// of one of them perhaps, it does it to each alone, so that one at fault does not
+// hold the others up.
+func orEach(keys []campaigns.Key, do func([]campaigns.Key) error) error {
+	if len(keys) == 0 {
+		return nil
 	}
-	second, err := w.Campaigns.Settle(ctx, again, w.Now(), true)
-	if err != nil {
-		return nil, nil, err
+	err := do(keys)
+	if len(keys) == 1 || !ofOne(err) {
+		return err
 	}
-	return append(first.Ready, second.Ready...), append(first.Busy, second.Busy...), nil
+	var errs []error
+	for _, k := range keys {
+		err := do([]campaigns.Key{k})
+		if errs = append(errs, err); err != nil && !ofOne(err) {
+			break
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// ofOne reports whether an error may be about one delivery of several: Postgres
+// was reached, lacks nothing, and nobody was in the way.
+func ofOne(err error) bool {
+	var refusal *pgconn.PgError
+	if errors.As(err, &refusal) {
+		switch refusal.Code[:2] {
+		case "08", "40", "53", "57", "58", "XX": // connection, races, resources, operator, system, internal
+			return false
+		}
+		return true
+	}
+	var connect *pgconn.ConnectError
+	lost := errors.As(err, &connect) || errors.Is(err, io.ErrUnexpectedEOF) || pgconn.SafeToRetry(err)
+	late := errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || pgconn.Timeout(err)
+	return err != nil && !lost && !late
 }
 
 // catchUp asks Stripe what has happened in the accounts of deliveries that wait
@@ -197,32 +237,29 @@ func (w *deliverWorker) deliver(ctx context.Context, keys []campaigns.Key) (busy
 	// One transaction: lock the persons, decide afresh, claim with a lease and a
 	// token. What must wait, stop or be skipped is recorded there, too.
 	w.Failpoint("before_claim")
-	claims, busy, err := w.Campaigns.Claim(ctx, keys, w.Now())
-	if w.Intercom != nil && err == nil {
+	var claimed time.Time // the first of them
+	var claims []campaigns.Claim
+	err = orEach(keys, func(some []campaigns.Key) error {
+		c, others, err := w.Campaigns.Claim(ctx, some, w.Now())
+		if claimed.IsZero() && err == nil {
+			//lint:ignore clocks machine time: how long this process took
+			claimed = time.Now()
+		}
+		claims, busy = append(claims, c...), append(busy, others...)
+		return err
+	})
+	if w.Intercom != nil {
 		if unused := len(keys) - ofIntercom(claims); unused > 0 {
 			w.Intercom.GiveBack(unused)
 		}
 	}
-	if err != nil {
-		if len(keys) == 1 {
-			return nil, err
-		}
-		var errs []error
-		for _, k := range keys {
-			others, err := w.deliver(ctx, []campaigns.Key{k})
-			busy, errs = append(busy, others...), append(errs, err)
-		}
-		return busy, errors.Join(errs...)
-	}
-	//lint:ignore clocks machine time: how long this process took
-	claimed := time.Now()
 	var calls sync.WaitGroup
 	errs := make([]error, len(claims))
 	for i, c := range claims {
 		calls.Go(func() { errs[i] = w.callAndRecord(ctx, c, claimed) })
 	}
 	calls.Wait()
-	return busy, errors.Join(errs...)
+	return busy, errors.Join(append(errs, err)...)
 }
 
 // ofIntercom is how many claims call Intercom.

@@ -2,13 +2,18 @@ package jobs
 
 import (
 	"context"
+	"fmt"
+	"io"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/dunlin/dunlin/campaigns"
+	"github.com/dunlin/dunlin/customers"
 	"github.com/dunlin/dunlin/intercom"
 	"github.com/dunlin/dunlin/sandbox"
 )
@@ -147,6 +152,75 @@ func TestDeliver_countsAnswers(t *testing.T) {
 	w.deliver(key)
 	if got, want := w.stands(key), "planned intercom_refuses 10"; got != want {
 		t.Errorf("tried again\n got %q\nwant %q", got, want)
+	}
+}
+
+// TestDeliver_oneAtFault: what fails for one delivery, to decide or to claim it,
+// fails for it alone.
+func TestDeliver_oneAtFault(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ name, broken, says string }{
+		{"deciding", `delete from dunlin.customers where stripe_id = 'cus_ann0'`, "no such customer"},
+		{"claiming", `
+			create function dunlin.fault() returns trigger language plpgsql as $$
+			begin
+				if new.state = 'claimed' and new.customer_id = (select customer_id from dunlin.customers where stripe_id = 'cus_ann0') then
+					raise exception 'broken';
+				end if;
+				return new;
+			end $$;
+			create trigger fault before update on dunlin.deliveries for each row execute function dunlin.fault()`, "broken"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, aMessage, nil)
+			w.owing(together + 2)
+			w.start()
+			keys := w.keys()
+			w.exec(tt.broken)
+			err := (&deliverWorker{Config: w.Config}).Work(t.Context(), deliverJob(keys...))
+			if err == nil || !strings.Contains(err.Error(), tt.says) {
+				t.Errorf("the one at fault\n got %v\nwant an error", err)
+			}
+			for i, key := range keys {
+				want := "sent - 1"
+				if i == 0 {
+					want = "planned - 0"
+				}
+				if got := w.stands(key); got != want {
+					t.Errorf("delivery %d\n got %q\nwant %q", i, got, want)
+				}
+			}
+			if got := len(w.intercom.Accepted()); got != len(keys)-1 {
+				t.Errorf("accepted %d\nwant %d", got, len(keys)-1)
+			}
+		})
+	}
+}
+
+// TestOfOne: where Postgres is not to be reached, or in trouble, no delivery is
+// tried alone.
+func TestOfOne(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		err  error
+		want bool
+	}{
+		{nil, false},
+		{fmt.Errorf("settle deliveries: %w", customers.ErrNotFound), true},
+		{fmt.Errorf("settle deliveries: %w", &pgconn.PgError{Code: "23514"}), true},
+		{fmt.Errorf("settle deliveries: %w", &pgconn.PgError{Code: "40001"}), false},
+		{&pgconn.PgError{Code: "40P01"}, false},
+		{&pgconn.PgError{Code: "57P01"}, false},
+		{&pgconn.PgError{Code: "53300"}, false},
+		{&pgconn.ConnectError{}, false},
+		{fmt.Errorf("read deliveries: %w", io.ErrUnexpectedEOF), false},
+		{context.Canceled, false},
+		{context.DeadlineExceeded, false},
+	} {
+		if got := ofOne(tt.err); got != tt.want {
+			t.Errorf("ofOne(%v)\n got %v\nwant %v", tt.err, got, tt.want)
+		}
 	}
 }
 
