@@ -23,7 +23,7 @@ type Claim struct {
 	Attempt   int       // from 1; more only after calls that surely did nothing, or were not made
 	Failure   Failure   // the last one; empty: none yet
 	Failures  int       // in a row; see Failed
-	At        time.Time // business time of the claim; of an event of the first one, so that Intercom can tell it from another
+	At        time.Time // business time of the claim; of an event see eventsApart
 	Action    Action
 	ContactID string // empty for what needs no contact and has none
 	Role      string // user or lead
@@ -233,26 +233,28 @@ func (s *Store) claim(ctx context.Context, tx pgx.Tx, list []*situated, claims [
 	if err := sent(ctx, tx, kept, details, now); err != nil || len(out) == 0 {
 		return nil, err
 	}
-	keys := make([]Key, len(out))
+	if err := eventsApart(ctx, tx, out); err != nil {
+		return nil, err
+	}
+	keys, ats := make([]Key, len(out)), make([]time.Time, len(out))
 	tokens, ids, variants := make([]string, len(out)), make([]string, len(out)), make([]string, len(out))
 	for i, c := range out {
-		keys[i], tokens[i], ids[i], variants[i] = c.Key, c.Token, c.ContactID, c.Variant
+		keys[i], ats[i], tokens[i], ids[i], variants[i] = c.Key, c.At, c.Token, c.ContactID, c.Variant
 	}
 	rows, err := tx.Query(ctx, `
-		with k as materialized (select k.*, w.token, w.contact_id, w.variant, w.contacts from `+keysSQL+`
-			join unnest(@tokens::text[], @contact_ids::text[], @variants::text[], @contacts::boolean[])
-				with ordinality as w (token, contact_id, variant, contacts, place) using (place)),
+		with k as materialized (select k.*, w.at, w.token, w.contact_id, w.variant, w.contacts from `+keysSQL+`
+			join unnest(@ats::timestamptz[], @tokens::text[], @contact_ids::text[], @variants::text[], @contacts::boolean[])
+				with ordinality as w (at, token, contact_id, variant, contacts, place) using (place)),
 		decided as (
 			update dunlin.enrollments e set held_out = false
 			from k where `+sameEnrollment("e")+` and e.held_out is null)
 		update dunlin.deliveries d set state = 'claimed', reason = null, token = md5(k.token)::uuid, attempts = attempts + 1,
 		       leased_until = clock_timestamp() + @lease::interval, decided_at = @now,
-		       claimed_at = case when d.action = 'event' then coalesce(d.claimed_at, @now) else @now end,
-		       contact_id = k.contact_id, variant = nullif(k.variant, ''),
+		       claimed_at = k.at, contact_id = k.contact_id, variant = nullif(k.variant, ''),
 		       contacted_at = case when k.contacts then @now::timestamptz end
 		from k where `+sameDelivery("d")+`
 		returning k.place, d.attempts, coalesce(d.failure, ''), d.failures`,
-		columns(keys, pgx.StrictNamedArgs{"tokens": tokens, "contact_ids": ids, "variants": variants, "contacts": contacts, "lease": lease, "now": now}))
+		columns(keys, pgx.StrictNamedArgs{"ats": ats, "tokens": tokens, "contact_ids": ids, "variants": variants, "contacts": contacts, "lease": lease, "now": now}))
 	if err != nil {
 		return nil, fmt.Errorf("write claims: %w", err)
 	}

@@ -749,3 +749,60 @@ func TestSweep_events(t *testing.T) {
 		t.Errorf("of a user\n got %v at %s\nwant it claimed again, at %s as before", ok, again.At, first.At)
 	}
 }
+
+// TestClaim_eventsApart: Intercom takes two events of one contact, name and second
+// for one, so each has a second of its own, which no attempt changes.
+func TestClaim_eventsApart(t *testing.T) {
+	t.Parallel()
+	const tell, again = `{name: tell, at: 0 days, event: {name: reminded}}`, `{name: again, at: 0 days, event: {name: reminded}}`
+	w, ann := due(t, tell, again)
+	twin := w.customer("ann2", nil) // the same person
+	w.link(twin, "C1", noon)
+	bob := w.customer("bob", nil)
+	w.link(bob, "C2", noon)
+	for _, id := range []int64{twin, bob} {
+		w.join(id, "owing", noon)
+	}
+	w.enroll(noon)
+	keys := map[string]Key{
+		"ann": w.key(ann, "c", "tell"), "ann again": w.key(ann, "c", "again"), "twin": w.key(twin, "c", "tell"),
+		"bob": w.key(bob, "c", "tell"), "twin again": w.key(twin, "c", "again"),
+	}
+	// claim returns how many seconds after noon the events of some claims are.
+	claim := func(at time.Time, names ...string) (seconds []int64) {
+		t.Helper()
+		for _, name := range names {
+			w.exec(`update dunlin.deliveries set due_at = $2 where customer_id = $1`, keys[name].Customer, noon)
+		}
+		var batch []Key
+		for _, name := range names {
+			batch = append(batch, keys[name])
+		}
+		claims, busy, err := w.store.Claim(t.Context(), batch, at)
+		if err != nil || len(claims) != len(batch) {
+			t.Fatalf("%d claims, %d busy, %v", len(claims), len(busy), err)
+		}
+		for _, c := range claims {
+			seconds = append(seconds, c.At.Unix()-noon.Unix())
+		}
+		return seconds
+	}
+	lapse := func() {
+		t.Helper()
+		w.exec(`update dunlin.deliveries set leased_until = clock_timestamp() - interval '1 second'`)
+		if _, err := w.store.Sweep(t.Context(), noon); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want(t, "of one contact in one batch", claim(noon.Add(700*time.Millisecond), "ann", "ann again", "bob"), []int64{0, 1, 0})
+	want(t, "of the same contact in the next batch", claim(noon.Add(800*time.Millisecond), "twin"), []int64{2})
+	lapse()
+	want(t, "claimed again", claim(noon.Add(time.Second), "twin again", "twin", "ann again", "ann", "bob"), []int64{3, 2, 1, 0, 0})
+
+	// A contact that was merged into another has that one's seconds.
+	lapse()
+	w.link(bob, "C1", noon)
+	want(t, "merged", claim(noon.Add(time.Minute), "bob"), []int64{4})
+	lapse()
+	want(t, "merged, and claimed again", claim(noon.Add(2*time.Minute), "bob", "ann"), []int64{4, 0})
+}
