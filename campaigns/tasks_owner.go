@@ -47,8 +47,8 @@ func assign(loads []load, atMost int, former int64) int64 {
 	}).Owner
 }
 
-// ownerFor picks the owner of a customer's task; nil while it has to wait, on a
-// day off or because nobody has room today.
+// ownerFor picks the owner of a customer's task, while [assigning] holds; nil while
+// it has to wait, on a day off or because nobody has room today.
 func (s *Store) ownerFor(ctx context.Context, tx pgx.Tx, week workingTime, team string, key Key, now time.Time) (*int64, error) {
 	if _, works := week.today(now); !works || len(week.Owners) == 0 {
 		return nil, nil
@@ -70,13 +70,18 @@ func (s *Store) ownerFor(ctx context.Context, tx pgx.Tx, week workingTime, team 
 	return nil, nil
 }
 
-// loads are those of a team's owners, in the order of the settings. Until the
-// transaction ends nobody else assigns, of whatever team: so no cap is exceeded
-// by two at once, and those who assign for several teams do not wait in a ring.
-func loads(ctx context.Context, tx pgx.Tx, week workingTime, now time.Time) ([]load, error) {
+// assigning holds that until the transaction ends nobody else assigns, of whatever
+// team: so no cap is exceeded by two at once. It comes before any lock of a task,
+// so that those who assign do not wait in a ring.
+func assigning(ctx context.Context, tx pgx.Tx) error {
 	if _, err := tx.Exec(ctx, `select pg_advisory_xact_lock(hashtext('dunlin: tasks are assigned'))`); err != nil {
-		return nil, fmt.Errorf("assign tasks: %w", err)
+		return fmt.Errorf("assign tasks: %w", err)
 	}
+	return nil
+}
+
+// loads are those of a team's owners, in the order of the settings.
+func loads(ctx context.Context, tx pgx.Tx, week workingTime, now time.Time) ([]load, error) {
 	day, _ := week.today(now)
 	rows, err := tx.Query(ctx, `
 		select o.owner,
@@ -107,6 +112,9 @@ func loads(ctx context.Context, tx pgx.Tx, week workingTime, now time.Time) ([]l
 // many found an owner. A task that somebody has put back at Intercom stays there.
 func (s *Store) HandOut(ctx context.Context, now time.Time) (given int, err error) {
 	err = pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
+		if err := assigning(ctx, tx); err != nil {
+			return err
+		}
 		settings, err := workspace.Load(ctx, tx)
 		if err != nil {
 			return err

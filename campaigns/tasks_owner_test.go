@@ -156,3 +156,43 @@ func workspaceOf(t *testing.T, source string) workspace.Settings {
 	}
 	return s
 }
+
+// TestHandOut_beforeRows: whoever assigns tasks waits for the others before it
+// holds any task, so that a claim which opens one again does not wait in a ring
+// with it.
+func TestHandOut_beforeRows(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.settings(rota)
+	w.campaign("c", onEntry, call, later)
+	w.start("c", noon)
+	sunday := noon.Add(-day)
+	task := w.task(w.owed(sunday, 10)[0], sunday) // it waits for Monday
+	handedOut := make(chan error, 1)
+	err := pgx.BeginFunc(t.Context(), w.pool, func(tx pgx.Tx) error {
+		if err := assigning(t.Context(), tx); err != nil {
+			return err
+		}
+		go func() {
+			_, err := w.store.HandOut(context.WithoutCancel(t.Context()), noon)
+			handedOut <- err
+		}()
+		look := time.NewTicker(5 * time.Millisecond)
+		defer look.Stop()
+		for waits := false; !waits; {
+			<-look.C
+			w.row(&waits, `
+				select exists (select from pg_locks where locktype = 'advisory' and not granted
+				                 and database = (select oid from pg_database where datname = current_database()))`)
+		}
+		_, err := tx.Exec(t.Context(), `update dunlin.tasks set owner = 2, assigned_at = $2 where task_id = $1`, task, noon)
+		return err
+	})
+	if err != nil {
+		t.Errorf("a claim: %v", err)
+	}
+	if err := <-handedOut; err != nil {
+		t.Errorf("handing out: %v", err)
+	}
+	want(t, "assigned by the claim", w.queue(), "10:2")
+}
