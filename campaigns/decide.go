@@ -31,6 +31,11 @@ const (
 	recheckContact = 12 * time.Hour // somebody has to appear at Intercom, or to be merged
 )
 
+// newsLost is how long a stored event may wait to be applied before an expired
+// delivery ends without it: its account has no key any more, say, and nobody is
+// at it. The delivery would not be sent, whatever the event says.
+const newsLost = 24 * time.Hour
+
 // contactFresh is how old what we know of a contact may be when a message is
 // claimed: older, and Intercom is asked again first.
 const contactFresh = 15 * time.Minute
@@ -69,7 +74,7 @@ type Situation struct {
 	Member       bool          // of the campaign's segment, by its rule, now
 	SameEpisode  bool          // what the enrollment is about is still so
 	Goal         bool          // what the campaign wants is true
-	Unapplied    bool          // a stored Stripe event of the customer waits to be applied
+	Unapplied    time.Time     // since then a stored Stripe event of the customer waits to be applied; zero: none does
 	DataAge      time.Duration // of the account's data
 	NoOlderThan  time.Duration // 0: however old
 	Holds        []Hold
@@ -101,8 +106,10 @@ func Decide(s Situation) Decision {
 	switch {
 	case !s.Enrolled:
 		return Decision{Verdict: Skip, Reason: Ended}
-	case s.Unapplied:
-		return s.wait(Unapplied, s.Now.Add(recheckSoon))
+	case !s.Unapplied.IsZero() && s.expired() && s.newsWaits() > newsLost:
+		return Decision{Verdict: Skip, Reason: Unapplied}
+	case !s.Unapplied.IsZero():
+		return s.wait(Unapplied, s.newsLook())
 	case s.SegmentWaits && s.expired():
 		return Decision{Verdict: Skip, Reason: SegmentWaits}
 	case s.SegmentWaits: // whether it is a member cannot be trusted
@@ -266,9 +273,18 @@ func (s Situation) wait(why Reason, until time.Time) Decision {
 		until = *s.Expires
 	}
 	if !until.After(s.Now) { // expired while waiting for news: decide on them first
-		until = s.Now.Add(recheckSoon)
+		until = s.newsLook()
 	}
 	return Decision{Verdict: Wait, Reason: why, Until: until}
+}
+
+// newsWaits is for how long the customer's news have waited to be applied.
+func (s Situation) newsWaits() time.Duration { return s.Now.Sub(s.Unapplied) }
+
+// newsLook is when to look for the news again: the longer they have waited, the
+// later, since somebody has to mend what keeps them.
+func (s Situation) newsLook() time.Time {
+	return s.Now.Add(min(max(s.newsWaits(), recheckSoon), recheckSlow))
 }
 
 func (s Situation) expired() bool { return s.Expires != nil && !s.Now.Before(*s.Expires) }

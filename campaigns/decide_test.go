@@ -75,7 +75,7 @@ type obstacle struct {
 // obstacles are what can stand in the way, what weighs most first.
 var obstacles = []obstacle{
 	{Ended, Skip, 0, every, func(s *Situation) { s.Enrolled = false }},
-	{Unapplied, Wait, time.Minute, every, func(s *Situation) { s.Unapplied = true }},
+	{Unapplied, Wait, time.Minute, every, func(s *Situation) { s.Unapplied = s.Now }},
 	{SegmentWaits, Wait, time.Hour, every, func(s *Situation) { s.SegmentWaits = true }},
 	{GoalReached, Stop, 0, every, func(s *Situation) { s.Goal = true }},
 	{EpisodeOver, Stop, 0, every, func(s *Situation) { s.SameEpisode = false }},
@@ -244,7 +244,10 @@ func TestDecide_cases(t *testing.T) {
 		{"a webhook that reaches the customer", Webhook, func(s *Situation) { s.Contact, s.Step.Contact = Contact{}, true }, Decision{Wait, ContactStale, clear(Webhook).Now.Add(time.Minute)}},
 		{"a dry run with nobody to ask", Message, func(s *Situation) { s.DryRun, s.NoIntercom, s.Contact = true, true, Contact{} }, Decision{Verdict: Skip, Reason: DryRun}},
 		{"a dry run of a task with nobody to ask", Task, func(s *Situation) { s.DryRun, s.NoIntercom, s.Contact = true, true, Contact{} }, Decision{Verdict: Skip, Reason: DryRun}},
-		{"news that comes after it expired", Message, func(s *Situation) { s.Unapplied = true; at := s.Now.Add(-time.Hour); s.Expires = &at }, Decision{Wait, Unapplied, clear(Message).Now.Add(time.Minute)}},
+		{"news that comes after it expired", Message, func(s *Situation) { s.Unapplied = s.Now; at := s.Now.Add(-time.Hour); s.Expires = &at }, Decision{Wait, Unapplied, clear(Message).Now.Add(time.Minute)}},
+		{"news that nobody applied for a while", Message, func(s *Situation) { s.Unapplied = s.Now.Add(-20 * time.Minute) }, Decision{Wait, Unapplied, clear(Message).Now.Add(20 * time.Minute)}},
+		{"news that nobody applies", Message, func(s *Situation) { s.Unapplied = s.Now.Add(-9 * day) }, Decision{Wait, Unapplied, clear(Message).Now.Add(time.Hour)}},
+		{"news that nobody applies, after it expired", Message, func(s *Situation) { s.Unapplied = s.Now.Add(-2 * day); at := s.Now.Add(-time.Hour); s.Expires = &at }, Decision{Verdict: Skip, Reason: Unapplied}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -269,7 +272,10 @@ func drawSituation(rt *rapid.T) Situation {
 		return s.Now.Add(-unit * time.Duration(rapid.IntRange(least, most).Draw(rt, name)))
 	}
 	s.DryRun, s.NoIntercom, s.Stopped, s.Paused = flag("dry run"), flag("no intercom"), flag("stopped"), flag("paused")
-	s.Unapplied, s.SegmentWaits, s.HeldOut, s.Rival = flag("unapplied"), flag("segment waits"), flag("held out"), flag("rival")
+	if flag("unapplied") {
+		s.Unapplied = ago("news", time.Minute, 0, 3000)
+	}
+	s.SegmentWaits, s.HeldOut, s.Rival = flag("segment waits"), flag("held out"), flag("rival")
 	s.NeverExit, s.Goal = flag("never exit"), flag("goal")
 	s.Enrolled, s.Member, s.SameEpisode, s.Condition = !flag("ended"), !flag("left"), !flag("other episode"), !flag("condition")
 	s.DataAge = time.Duration(rapid.IntRange(0, 17).Draw(rt, "data age")) * time.Minute
@@ -365,7 +371,7 @@ func against(s Situation) string {
 		return "a stop"
 	case s.HeldOut:
 		return "the holdout"
-	case s.Unapplied, s.SegmentWaits, !s.Enrolled, s.Goal, !s.NeverExit && !(s.Member && s.SameEpisode), !s.Condition, s.DataAge > s.NoOlderThan:
+	case !s.Unapplied.IsZero(), s.SegmentWaits, !s.Enrolled, s.Goal, !s.NeverExit && !(s.Member && s.SameEpisode), !s.Condition, s.DataAge > s.NoOlderThan:
 		return "no-stale-contact"
 	case s.Scheduled == nil || s.Scheduled.After(s.Now) || !s.Now.Before(*s.Expires):
 		return "its time"
@@ -411,12 +417,18 @@ func TestDecide_worse(t *testing.T) {
 func TestDecide_ends(t *testing.T) {
 	t.Parallel()
 	manySituations(t, func(rt *rapid.T, s Situation) {
-		s.Unapplied = false // lasts until the news is in
+		lost := s.Expires // what expired waits for news, and at last does without
+		if !s.Unapplied.IsZero() && s.Expires != nil {
+			at := s.Unapplied.Add(newsLost + recheckSlow)
+			if at.After(*lost) {
+				lost = &at
+			}
+		}
 		if s.Scheduled == nil {
 			return // lasts until there is an anchor
 		}
 		for d := Decide(s); d.Verdict == Wait; d = Decide(s) {
-			if !s.Now.Before(*s.Expires) {
+			if !s.Now.Before(*lost) {
 				rt.Fatalf("at %s it still waits for %s, which expired at %s", s.Now, d.Reason, s.Expires)
 			}
 			s.Now, s.Waited = d.Until, d.Reason

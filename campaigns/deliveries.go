@@ -29,6 +29,18 @@ type Delivery struct {
 	Detail      *string    `json:"detail"`
 }
 
+// WaitForNews counts the deliveries of an account, by name, that wait for stored
+// news from Stripe to be applied.
+func WaitForNews(ctx context.Context, q customers.Querier, account string) (n int64, err error) {
+	err = q.QueryRow(ctx, `
+		select count(*) from dunlin.deliveries join dunlin.accounts using (account_id)
+		where name = $1 and state = 'planned' and reason = $2`, account, Unapplied).Scan(&n)
+	if err != nil {
+		return 0, fmt.Errorf("count deliveries that wait for news: %w", err)
+	}
+	return n, nil
+}
+
 // A DeliveryFilter says which deliveries to list; an empty field does not
 // narrow.
 type DeliveryFilter struct {

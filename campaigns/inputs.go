@@ -30,11 +30,11 @@ type inputs struct {
 	Stopped      bool `json:"stopped,omitempty"`
 	Paused       bool `json:"paused,omitempty"`
 	SegmentWaits bool `json:"segment_waits,omitempty"`
-	Unapplied    bool `json:"unapplied_event,omitempty"`
 	DryRun       bool `json:"dry_run,omitempty"`
 	NoIntercom   bool `json:"no_intercom,omitempty"`
 	Rival        bool `json:"rival,omitempty"`
 
+	Unapplied   *time.Time    `json:"unapplied_since,omitempty"`
 	DataAge     int64         `json:"data_age"`
 	NoOlderThan int64         `json:"data_no_older_than,omitempty"`
 	Holds       []holdInput   `json:"holds,omitempty"`
@@ -99,7 +99,7 @@ func (s *Situation) inputs() inputs {
 	in := inputs{
 		Action: s.Step.Action, Scheduled: inUTC(s.Scheduled), Expires: inUTC(s.Expires), Waited: s.Waited,
 		Enrolled: s.Enrolled, Member: s.Member, NeverExit: s.NeverExit, SameEpisode: s.SameEpisode, Goal: s.Goal, Condition: s.Condition,
-		Stopped: s.Stopped, Paused: s.Paused, SegmentWaits: s.SegmentWaits, Unapplied: s.Unapplied,
+		Stopped: s.Stopped, Paused: s.Paused, SegmentWaits: s.SegmentWaits, Unapplied: orNil(s.Unapplied),
 		DryRun: s.DryRun, NoIntercom: s.NoIntercom, Rival: s.Rival,
 		DataAge: wholeSeconds(s.DataAge), NoOlderThan: wholeSeconds(s.NoOlderThan),
 		Contact: contactInput{State: s.Contact.State, ID: s.Contact.ID, Role: s.Contact.Role, OptOut: s.Contact.OptOut, Checked: orNil(s.Contact.Checked)},

@@ -354,13 +354,13 @@ func (l *look) readNews(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		waits, err := l.Unapplied(ctx, l.tx, account, slices.Collect(maps.Values(stripeIDs)))
+		since, err := l.Unapplied(ctx, l.tx, account, slices.Collect(maps.Values(stripeIDs)))
 		if err != nil {
 			return err
 		}
 		for _, x := range l.list {
 			if x.key.Account == account {
-				x.Unapplied = waits[stripeIDs[x.key.Customer]]
+				x.Unapplied = since[stripeIDs[x.key.Customer]]
 			}
 		}
 	}

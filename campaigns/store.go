@@ -31,8 +31,8 @@ type Config struct {
 	Contacts func(ctx context.Context, tx pgx.Tx, refs []customers.Ref, lock bool) (map[customers.Ref]Contact, error)
 
 	// Unapplied returns which of an account's customers, by Stripe id, have a
-	// stored Stripe event that waits to be applied.
-	Unapplied func(ctx context.Context, tx pgx.Tx, account int, stripeIDs []string) (map[string]bool, error)
+	// stored Stripe event that waits to be applied, and since when.
+	Unapplied func(ctx context.Context, tx pgx.Tx, account int, stripeIDs []string) (map[string]time.Time, error)
 
 	// AsOf returns for each account the instant up to which all that happened at
 	// Stripe is known.

@@ -24,6 +24,10 @@ func (v *Verdicted) arithmetic(zone *time.Location) string {
 		if in.Budget != nil {
 			return in.Budget.words(v.At, v.Reason, zone)
 		}
+	case Unapplied:
+		if in.Unapplied != nil {
+			return "since " + minute(in.Unapplied, zone)
+		}
 	case DataOld:
 		return fmt.Sprintf("it is %s old, and may be %s", lasting(in.DataAge), lasting(in.NoOlderThan))
 	case NotYet:
@@ -172,7 +176,7 @@ func (a *Answer) toChange(t *Taken) string {
 	case SegmentWaits:
 		return "dunlin segments accept " + a.definition.Segment
 	case Unapplied:
-		return "the news from Stripe is applied; see dunlin doctor when that takes long"
+		return "the news from Stripe is applied; when that takes long, dunlin doctor says what keeps it, as an account without its key does"
 	case DataOld:
 		return "Stripe is heard of again; see dunlin doctor"
 	case TestOnly:

@@ -107,17 +107,16 @@ func readContacts(ctx context.Context, tx pgx.Tx, refs []customers.Ref, lock boo
 	return out, nil
 }
 
-func readUnapplied(ctx context.Context, tx pgx.Tx, account int, stripeIDs []string) (map[string]bool, error) {
+func readUnapplied(ctx context.Context, tx pgx.Tx, account int, stripeIDs []string) (map[string]time.Time, error) {
 	rows, err := tx.Query(ctx, `
-		select distinct customer from dunlin.stripe_events where account_id = $1 and customer = any($2) and state = 'stored'`, account, stripeIDs)
+		select customer, min(received_at) from dunlin.stripe_events where account_id = $1 and customer = any($2) and state = 'stored' group by 1`, account, stripeIDs)
 	if err != nil {
 		return nil, err
 	}
-	ids, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	waits := map[string]bool{}
-	for _, id := range ids {
-		waits[id] = true
-	}
+	waits := map[string]time.Time{}
+	var id string
+	var since time.Time
+	_, err = pgx.ForEachRow(rows, []any{&id, &since}, func() error { waits[id] = since; return nil })
 	return waits, err
 }
 

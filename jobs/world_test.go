@@ -81,7 +81,7 @@ func newWorld(t *testing.T, step string, faults func(*http.Request) sandbox.Faul
 			}
 			return out, err
 		},
-		Unapplied: func(ctx context.Context, tx pgx.Tx, account int, stripeIDs []string) (map[string]bool, error) {
+		Unapplied: func(ctx context.Context, tx pgx.Tx, account int, stripeIDs []string) (map[string]time.Time, error) {
 			return stripesync.Unapplied(ctx, tx, account, stripeIDs)
 		},
 		AsOf: func(ctx context.Context, tx pgx.Tx) (map[int]time.Time, error) { return stripesync.AsOf(ctx, tx) },

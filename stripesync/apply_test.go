@@ -321,6 +321,10 @@ func TestApply_refetchFails(t *testing.T) {
 	w.tellVersion("", "evt_1", "customer.updated", noon, ana)
 	w.tellVersion("", "evt_2", "customer.updated", noon, `{"id":"cus_2"}`)
 	w.tell("evt_3", "customer.subscription.updated", noon, `{"id":"sub_1","customer":"cus_1"}`)
+	told := w.clock.Now()
+	w.clock.add(time.Minute)
+	w.tellVersion("", "evt_4", "customer.updated", noon, ana)
+	w.clock.add(-time.Minute)
 	w.apply()
 	if got, want := w.fate("evt_1"), "stored: Stripe limits the rate of GET /v1/customers/cus_1 (429): slow down (tried 2 times)"; got != want {
 		t.Errorf("evt_1\n got %s\nwant %s", got, want)
@@ -333,6 +337,9 @@ func TestApply_refetchFails(t *testing.T) {
 	waits, err := unapplied(w, "cus_1")
 	if err != nil || !waits {
 		t.Errorf("cus_1 has an unapplied event\n got %v %v\nwant true", waits, err)
+	}
+	if since, err := Unapplied(t.Context(), w.pool, w.account, []string{"cus_1", "cus_2"}); err != nil || len(since) != 1 || !since["cus_1"].Equal(told) {
+		t.Errorf("since when news wait\n got %v %v\nwant cus_1: %v", since, err, told)
 	}
 	waits, err = unapplied(w, "cus_2")
 	if err != nil || waits {

@@ -374,5 +374,5 @@ func customer(id string) ref { return ref{customerClass, id, id} }
 // unapplied reports whether news of a customer wait.
 func unapplied(w *world, id string) (bool, error) {
 	waits, err := Unapplied(w.t.Context(), w.pool, w.account, []string{id})
-	return waits[id], err
+	return !waits[id].IsZero(), err
 }

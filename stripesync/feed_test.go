@@ -155,6 +155,9 @@ func TestCatchUp_gap(t *testing.T) {
 	if !behind() {
 		t.Error("nobody waits for what is lost (no-stale-contact)")
 	}
+	if since, err := Unapplied(t.Context(), w.pool, w.account, []string{"cus_1"}); err != nil || !since["cus_1"].Equal(noon) {
+		t.Errorf("what is lost is waited for since\n got %v %v\nwant %v", since, err, noon)
+	}
 	if err := w.Backfill(t.Context(), nil); err != nil {
 		t.Fatal(err)
 	}

@@ -208,23 +208,27 @@ func (s *Sync) Ready(ctx context.Context) (bool, error) {
 // customer is stored and not applied, the account's customers are being projected
 // again, so that invoices and charges may be missing, or events are lost for good
 // and the lists have not been read again yet (honest-mirror). Events that name no
-// customer (disputes, refunds) do not count.
-func Unapplied(ctx context.Context, q customers.Querier, account int, stripeIDs []string) (map[string]bool, error) {
+// customer (disputes, refunds) do not count. It tells since when: the first such
+// event came, or everything was known.
+func Unapplied(ctx context.Context, q customers.Querier, account int, stripeIDs []string) (map[string]time.Time, error) {
 	rows, err := q.Query(ctx, `
-		select w.id from unnest($2::text[]) as w (id)
-		where exists (
-			select from dunlin.stripe_events
-			where account_id = $1 and customer = w.id and state = 'stored' and class <> '')
-		or exists (
-			select from dunlin.accounts
-			where account_id = $1 and (ready_at is null and mirrored_at is not null or resync is not null))`,
+		select w.id, least(e.since, a.since)
+		from unnest($2::text[]) as w (id)
+		cross join lateral (
+			select min(received_at) as since from dunlin.stripe_events
+			where account_id = $1 and customer = w.id and state = 'stored' and class <> '') e
+		left join (
+			select coalesce(feed_until, mirrored_at, created_at) as since from dunlin.accounts
+			where account_id = $1 and (ready_at is null and mirrored_at is not null or resync is not null)) a on true
+		where e.since is not null or a.since is not null`,
 		account, stripeIDs)
 	if err != nil {
 		return nil, fmt.Errorf("look for unapplied events of account %d: %w", account, err)
 	}
-	waits := map[string]bool{}
+	waits := map[string]time.Time{}
 	var id string
-	if _, err := pgx.ForEachRow(rows, []any{&id}, func() error { waits[id] = true; return nil }); err != nil {
+	var since time.Time
+	if _, err := pgx.ForEachRow(rows, []any{&id, &since}, func() error { waits[id] = since; return nil }); err != nil {
 		return nil, fmt.Errorf("look for unapplied events of account %d: %w", account, err)
 	}
 	return waits, nil

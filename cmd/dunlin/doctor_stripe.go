@@ -11,6 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/dunlin/dunlin/campaigns"
 	"github.com/dunlin/dunlin/segments"
 	"github.com/dunlin/dunlin/stripesync"
 )
@@ -59,7 +60,11 @@ func (p *product) examineStripe(ctx context.Context) ([]finding, error) {
 		names = append(names, account.Name)
 		x := &accountExam{product: p, account: account, sync: p.stripeOf(account.Name)}
 		if x.sync == nil {
-			x.mend("create a restricted key with read access in Stripe's dashboard and set it", "%s is not set", account.keyVar())
+			waiting, err := p.waitForNews(ctx, account.Name)
+			if err != nil {
+				return nil, err
+			}
+			x.mend("create a restricted key with read access in Stripe's dashboard and set it", "%s is not set%s", account.keyVar(), waiting)
 			found = append(found, x.found...)
 			continue
 		}
@@ -406,11 +411,25 @@ func (p *product) leftAccounts(ctx context.Context, names []string) ([]finding, 
 	}
 	var found []finding
 	for _, name := range left {
+		waiting, err := p.waitForNews(ctx, name)
+		if err != nil {
+			return nil, err
+		}
 		found = append(found, finding{OK: true, Warn: true, Topic: "stripe",
-			What: "account " + name + ": is in the database and not set up: its customers stay in segments as they last were, and nothing new is heard of them",
+			What: "account " + name + ": is in the database and not set up: its customers stay in segments as they last were, and nothing new is heard of them" + waiting,
 			Fix:  "add it to STRIPE_ACCOUNTS and set its key"})
 	}
 	return found, nil
+}
+
+// waitForNews says what an account without a key holds up: deliveries to customers
+// of whom there are events that nobody applies.
+func (p *product) waitForNews(ctx context.Context, account string) (string, error) {
+	n, err := campaigns.WaitForNews(ctx, p.Pool, account)
+	if err != nil || n == 0 {
+		return "", err
+	}
+	return fmt.Sprintf("; %s held up by stored events that nobody applies", deliveries(n)), nil
 }
 
 // age is how long ago something was, as one says it.

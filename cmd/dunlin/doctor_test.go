@@ -107,7 +107,13 @@ func TestDoctor_stripe(t *testing.T) {
 			s.endpoint("rk_live_2", "we_1", hook+"main", stripesync.Version, "*")
 			s.endpoint("rk_live_2", "we_2", hook+"eu", stripesync.Version, "*")
 		}, []string{
-			`insert into dunlin.accounts (name, created_at) values ('old', '2026-01-01Z')`, synced,
+			`insert into dunlin.accounts (name, created_at) values ('old', '2026-01-01Z'), ('us-test', '2026-01-01Z')`, synced,
+			`begin; insert into dunlin.campaigns (name, version) values ('c', 1);
+			insert into dunlin.campaign_versions (name, version, source, created_at) values ('c', 1, '', '2026-01-01Z'); commit`,
+			`insert into dunlin.enrollments (account_id, customer_id, campaign, episode, version, state, enrolled_at, starts_at)
+			select account_id, n, 'c', '1', 1, 'active', '2026-03-01Z', '2026-03-01Z' from dunlin.accounts, generate_series(1, case name when 'old' then 3 else 1 end) n`,
+			`insert into dunlin.deliveries (account_id, customer_id, campaign, episode, step, action, state, reason)
+			select account_id, customer_id, campaign, episode, 'nudge', 'message', 'planned', 'unapplied_event' from dunlin.enrollments`,
 			event("evt_1", "10 seconds", "applied", ""), event("evt_2", "5 seconds", "stored", ""),
 		}},
 	}

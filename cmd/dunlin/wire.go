@@ -65,7 +65,7 @@ func wire(ctx context.Context, w wiring) (*product, error) {
 	p.campaigns, err = campaigns.NewStore(campaigns.Config{
 		Pool: w.Pool, Logger: w.Logger, DryRun: w.Env.DryRun, NoIntercom: p.intercom == nil, LookAfter: w.LookAfter,
 		Contacts: p.contacts,
-		Unapplied: func(ctx context.Context, tx pgx.Tx, account int, stripeIDs []string) (map[string]bool, error) {
+		Unapplied: func(ctx context.Context, tx pgx.Tx, account int, stripeIDs []string) (map[string]time.Time, error) {
 			return stripesync.Unapplied(ctx, tx, account, stripeIDs)
 		},
 		AsOf: func(ctx context.Context, tx pgx.Tx) (map[int]time.Time, error) { return stripesync.AsOf(ctx, tx) },
