@@ -156,7 +156,7 @@ func (w *ticketsWorker) run(ctx context.Context, e campaigns.Errand, admin strin
 	switch {
 	case err == nil:
 		return w.Campaigns.EndErrand(ctx, e)
-	case intercom.Gone(err) && !unknownAssignee(err):
+	case errors.Is(err, errTicketGone):
 		w.Logger.Warn("ticket is gone", slog.Int64("task", e.Task), slog.String("ticket", e.Ticket))
 		return w.Campaigns.LoseTicket(ctx, e)
 	case !errors.As(err, &refused):
@@ -166,11 +166,19 @@ func (w *ticketsWorker) run(ctx context.Context, e campaigns.Errand, admin strin
 	return w.Campaigns.FailErrand(context.WithoutCancel(ctx), e, err.Error())
 }
 
+// errTicketGone says that a ticket could not be read because it is not there. Any
+// other call about it may be answered 404 for the sake of the teammate, the state
+// or the type; then the next errand tells, which reads it again.
+var errTicketGone = errors.New("the ticket is gone")
+
 // errand looks at a ticket first, so that what colleagues did wins over what they
 // could not have known, then tells it the rest. Both may be done again; the note
 // is looked for before it is written.
 func (w *ticketsWorker) errand(ctx context.Context, e campaigns.Errand, admin string) error {
 	seen, err := w.Intercom.Ticket(ctx, e.Ticket)
+	if intercom.Gone(err) {
+		return errTicketGone
+	}
 	if err != nil {
 		return err
 	}
@@ -255,6 +263,9 @@ func (w *ticketsWorker) noteContacts(ctx context.Context, admin string) error {
 
 func (w *ticketsWorker) noteContact(ctx context.Context, n campaigns.ContactNote, admin string) error {
 	contact, err := w.Intercom.Contact(ctx, n.Contact) // or the one it was merged into since
+	if intercom.Gone(err) {
+		return w.Campaigns.Noted(ctx, n, "") // there is no contact any more to write on
+	}
 	id := ""
 	if err == nil {
 		id, err = w.Intercom.FindNote(ctx, contact.ID, n.Mark, n.OpenedAt)
@@ -266,9 +277,6 @@ func (w *ticketsWorker) noteContact(ctx context.Context, n campaigns.ContactNote
 		}
 	}
 	var refused *intercom.Error
-	if intercom.Gone(err) {
-		return w.Campaigns.Noted(ctx, n, "") // there is no contact any more to write on
-	}
 	if errors.As(err, &refused) {
 		w.Logger.Warn("task not noted on its contact", slog.Int64("task", n.Task), slog.Any("error", err))
 		return w.Campaigns.FailErrand(context.WithoutCancel(ctx), campaigns.Errand{Task: n.Task}, err.Error())

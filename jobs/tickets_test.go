@@ -273,6 +273,43 @@ func TestTickets_deletedOrRefused(t *testing.T) {
 	}
 }
 
+// TestTickets_notAboutTheTicket: a change or a note that is answered 404 may be so
+// for the teammate's sake; a ticket that can be read is there.
+func TestTickets_notAboutTheTicket(t *testing.T) {
+	t.Parallel()
+	for _, path := range []string{"/reply", "/tickets/"} {
+		t.Run(path, func(t *testing.T) {
+			t.Parallel()
+			d := newDesk(t, nil)
+			if err := campaigns.DoneTask(t.Context(), d.Pool, 1, false, d.now); err != nil {
+				t.Fatal(err)
+			}
+			d.exec(`update dunlin.tasks set note = 'Paid.', notes = notes + 1`)
+			d.intercom.Faults = func(r *http.Request) sandbox.Fault {
+				if r.Method != http.MethodGet && strings.Contains(r.URL.Path, path) {
+					return sandbox.Fault{Kind: sandbox.FaultStatus, Status: 404}
+				}
+				return sandbox.Fault{}
+			}
+			d.work()
+			var kept bool
+			var detail string
+			d.scan(&kept, `select ticket_id is not null and untold from dunlin.tasks`)
+			d.scan(&detail, `select coalesce(detail, '') from dunlin.tasks`)
+			if !kept || !strings.Contains(detail, "404") {
+				t.Errorf("the ticket is kept, and still to be told: %v, %q\nwant true, and what Intercom said", kept, detail)
+			}
+			d.intercom.Faults = nil
+			d.exec(`update dunlin.tasks set leased_until = null`) // its rest after the refusal
+			d.work()
+			seen, err := d.Intercom.Ticket(t.Context(), d.ticket)
+			if err != nil || !seen.Resolved() || len(seen.Parts) != 1 {
+				t.Errorf("afterwards\n got %+v, %v\nwant it resolved, with a note", seen, err)
+			}
+		})
+	}
+}
+
 // TestTickets_stopped: dunlin stop holds back what would leave, and no news.
 func TestTickets_stopped(t *testing.T) {
 	t.Parallel()
