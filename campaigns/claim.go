@@ -52,47 +52,14 @@ type Pair struct {
 	Value string `json:"value"`
 }
 
-// A Settled batch is what is left of it after decisions were recorded.
-type Settled struct {
-	Ready []Key // to be claimed: the verdict was to send
-	Stale []Key // the verdict hangs on a contact of whom nothing is known, or nothing fresh: Intercom can be asked
-	Old   []Key // the account's data is older than the campaign puts up with: Stripe can be asked
-	Busy  []Key // somebody else is at them, or at the person: to be asked for again
-}
-
-// Settle decides deliveries and records every verdict but to send: what must wait
-// waits, with a reason, and what is not to be is skipped. Unless it is final it
-// leaves alone what can be helped by asking Intercom or Stripe.
-func (s *Store) Settle(ctx context.Context, keys []Key, now time.Time, final bool) (Settled, error) {
-	var out Settled
-	err := pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
-		list, busy, err := s.situations(ctx, tx, keys, now, true)
-		if err != nil {
-			return err
-		}
-		out = Settled{Busy: busy}
-		var settled []decided
-		for _, x := range list {
-			d := s.decide(x)
-			switch {
-			case d.Verdict == Send && x.Step.Action == Task && x.stale() && !final:
-				out.Stale = append(out.Stale, x.key) // whoever is linked gets a ticket
-			case d.Verdict == Send:
-				out.Ready = append(out.Ready, x.key)
-			case d.Reason == ContactStale && !final:
-				out.Stale = append(out.Stale, x.key)
-			case d.Reason == DataOld && !final:
-				out.Old = append(out.Old, x.key)
-			default:
-				settled = append(settled, decided{x, d, ""})
-			}
-		}
-		return s.settle(ctx, tx, settled, now)
-	})
-	if err != nil {
-		return Settled{}, fmt.Errorf("settle deliveries: %w", err)
-	}
-	return out, nil
+// A Batch is what became of deliveries that were to be claimed. The others are
+// settled: what must wait waits, with a reason, and what is not to be is skipped.
+type Batch struct {
+	Claims []Claim
+	Ready  []Key // the verdict was to send, but no more claims were allowed
+	Stale  []Key // the verdict hangs on a contact of whom nothing is known, or nothing fresh: Intercom can be asked
+	Old    []Key // the account's data is older than the campaign puts up with: Stripe can be asked
+	Busy   []Key // somebody else is at them, or at the person: to be asked for again
 }
 
 // A decided delivery is a situation and what was decided on it.
@@ -123,43 +90,51 @@ func (s *Store) decide(x *situated) Decision {
 	return Decision{Verdict: Wait, Reason: Unreadable, Until: x.Now.Add(recheckSlow)}
 }
 
-// Claim decides under the persons' locks and, where the verdict is to send,
-// claims the delivery with a lease (one-contact, no-stale-contact). Any other
-// verdict is recorded, and there is no claim. The claims are committed when
-// Claim returns: a crash from then on leaves claimed deliveries whose lease runs
-// out, which [Store.Sweep] turns into unknown.
-func (s *Store) Claim(ctx context.Context, keys []Key, now time.Time) (claims []Claim, busy []Key, err error) {
+// Claim decides under the persons' locks and claims up to so many deliveries whose
+// verdict is to send, with a lease (one-contact, no-stale-contact). Any other
+// verdict is recorded, but unless it is final what can be helped by asking Intercom
+// or Stripe is left alone. The claims are committed when Claim returns: a crash
+// from then on leaves claimed deliveries whose lease runs out, which [Store.Sweep]
+// turns into unknown.
+func (s *Store) Claim(ctx context.Context, keys []Key, now time.Time, atMost int, final bool) (out Batch, err error) {
 	err = pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
-		list, others, err := s.situations(ctx, tx, keys, now, true)
+		list, busy, err := s.situations(ctx, tx, keys, now, true)
 		if err != nil {
 			return err
 		}
-		claims, busy = nil, others
+		out = Batch{Busy: busy}
 		var settled []decided
 		var sends []*situated
 		for _, x := range list {
 			d := s.decide(x)
-			if d.Verdict == Send {
+			switch {
+			case !final && (d.Reason == ContactStale || d.Verdict == Send && x.Step.Action == Task && x.stale()):
+				out.Stale = append(out.Stale, x.key) // whoever is linked gets the ticket of a task
+			case !final && d.Reason == DataOld:
+				out.Old = append(out.Old, x.key)
+			case d.Verdict == Send && len(sends) == atMost:
+				out.Ready = append(out.Ready, x.key)
+			case d.Verdict == Send:
 				c, err := s.prepare(x)
 				if err == nil {
-					claims, sends = append(claims, c), append(sends, x)
+					out.Claims, sends = append(out.Claims, c), append(sends, x)
 					continue
 				}
 				settled = append(settled, decided{x, Decision{Verdict: failing, Reason: Unrenderable}, "the text cannot be rendered: " + err.Error()})
-				continue
+			default:
+				settled = append(settled, decided{x, d, ""})
 			}
-			settled = append(settled, decided{x, d, ""})
 		}
 		if err := s.settle(ctx, tx, settled, now); err != nil {
 			return err
 		}
-		claims, err = s.claim(ctx, tx, sends, claims, now)
+		out.Claims, err = s.claim(ctx, tx, sends, out.Claims, now)
 		return err
 	})
 	if err != nil {
-		return nil, nil, fmt.Errorf("claim deliveries: %w", err)
+		return Batch{}, fmt.Errorf("claim deliveries: %w", err)
 	}
-	return claims, busy, nil
+	return out, nil
 }
 
 // prepare fills in the texts.

@@ -138,9 +138,9 @@ func TestClaim_onePerson(t *testing.T) {
 		t.Fatal(err)
 	}
 	k := w.key(b, "c", "nudge")
-	claims, busy, err := w.store.Claim(t.Context(), []Key{k}, noon)
-	if err != nil || len(claims) != 0 || len(busy) != 1 || busy[0] != k {
-		t.Errorf("while another has the person\n got %v, busy %v (%v)\nwant it busy", claims, busy, err)
+	got, err := w.store.Claim(t.Context(), []Key{k}, noon, 1, true)
+	if err != nil || len(got.Claims) != 0 || len(got.Busy) != 1 || got.Busy[0] != k {
+		t.Errorf("while another has the person\n got %+v (%v)\nwant it busy", got, err)
 	}
 	w.wantDelivery(k, "planned -")
 	if _, err := tx.Exec(t.Context(), `update dunlin.links set opted_out = 'said so' where contact_id = 'C1'`); err != nil {
@@ -260,15 +260,15 @@ func TestClaim_cardReplaced(t *testing.T) {
 	}
 }
 
-// TestSettle holds that what is not to be sent is recorded, and that what Intercom
+// TestClaim_settles holds that what is not to be sent is recorded, and that what Intercom
 // or Stripe can still help with is handed back first.
-func TestSettle(t *testing.T) {
+func TestClaim_settles(t *testing.T) {
 	t.Parallel()
 	w, id := due(t, nudge, call, `{name: later, at: 1 day, tag: y}`, `{name: never, at: 0 days, if: plan is set, tag: z}`)
 	keys := []Key{w.key(id, "c", "nudge"), w.key(id, "c", "call"), w.key(id, "c", "later"), w.key(id, "c", "never")}
-	settle := func(at time.Time, final bool, want Settled) {
+	settle := func(at time.Time, final bool, want Batch) {
 		t.Helper()
-		got, err := w.store.Settle(t.Context(), keys, at, final)
+		got, err := w.store.Claim(t.Context(), keys, at, 0, final)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -277,28 +277,46 @@ func TestSettle(t *testing.T) {
 		}
 	}
 	w.exec(`update dunlin.deliveries set due_at = $1, scheduled_at = $1 where step in ('nudge', 'call', 'never')`, noon)
-	settle(noon, false, Settled{Ready: keys[:2]})
+	settle(noon, false, Batch{Ready: keys[:2]})
 	w.wantDelivery(keys[3], "skipped condition_false")
 	w.wantDelivery(keys[2], "planned -")
 
 	// With an old link Intercom is asked; about a task, too, whose ticket hangs on it.
-	settle(noon.Add(16*time.Minute), false, Settled{Stale: keys[:2]})
+	settle(noon.Add(16*time.Minute), false, Batch{Stale: keys[:2]})
 	w.wantDelivery(keys[0], "planned -")
-	settle(noon.Add(16*time.Minute), true, Settled{Ready: keys[1:2]})
+	settle(noon.Add(16*time.Minute), true, Batch{Ready: keys[1:2]})
 	w.wantDelivery(keys[0], "planned contact_unread")
 
 	w.exec(`update dunlin.links set checked_at = $1`, noon.Add(time.Hour))
 	w.exec(`update dunlin.accounts set feed_until = $1`, noon)
-	settle(noon.Add(time.Hour), false, Settled{Old: keys[:2]})
-	settle(noon.Add(time.Hour), true, Settled{})
+	settle(noon.Add(time.Hour), false, Batch{Old: keys[:2]})
+	settle(noon.Add(time.Hour), true, Batch{})
 	w.wantDelivery(keys[0], "planned data_too_old")
 	w.wantDelivery(keys[1], "planned data_too_old")
 
 	w.exec(`update dunlin.accounts set feed_until = $1`, noon.Add(time.Hour))
-	settle(noon.Add(time.Hour+time.Minute), false, Settled{Ready: keys[:2]})
+	settle(noon.Add(time.Hour+time.Minute), false, Batch{Ready: keys[:2]})
 	w.exec(`insert into dunlin.stops (stopped_at) values (now())`)
-	settle(noon.Add(time.Hour+time.Minute), false, Settled{})
+	settle(noon.Add(time.Hour+time.Minute), false, Batch{})
 	w.wantDelivery(keys[0], "planned stopped")
+}
+
+// TestClaim_atMost holds that what is allowed is claimed, and the others stay as
+// they were, to be decided again.
+func TestClaim_atMost(t *testing.T) {
+	t.Parallel()
+	w, id := due(t, mark, `{name: more, at: 0 days, tag: y}`, `{name: never, at: 0 days, if: plan is set, tag: z}`)
+	keys := []Key{w.key(id, "c", "mark"), w.key(id, "c", "more"), w.key(id, "c", "never")}
+	got, err := w.store.Claim(t.Context(), keys, noon, 1, false)
+	if err != nil || len(got.Claims) != 1 || got.Claims[0].Key != keys[0] {
+		t.Fatalf("of three, at most one\n got %+v (%v)\nwant %v claimed", got, err, keys[0])
+	}
+	want(t, "left", got.Ready, keys[1:2])
+	w.wantDelivery(keys[1], "planned -")
+	w.wantDelivery(keys[2], "skipped condition_false")
+	if got, err = w.store.Claim(t.Context(), keys, noon, 2, false); err != nil || len(got.Claims) != 1 || got.Claims[0].Key != keys[1] {
+		t.Errorf("the others\n got %+v (%v)\nwant %v claimed", got, err, keys[1])
+	}
 }
 
 func TestClaim_dryRun(t *testing.T) {
@@ -778,11 +796,11 @@ func TestClaim_eventsApart(t *testing.T) {
 		for _, name := range names {
 			batch = append(batch, keys[name])
 		}
-		claims, busy, err := w.store.Claim(t.Context(), batch, at)
-		if err != nil || len(claims) != len(batch) {
-			t.Fatalf("%d claims, %d busy, %v", len(claims), len(busy), err)
+		got, err := w.store.Claim(t.Context(), batch, at, len(batch), true)
+		if err != nil || len(got.Claims) != len(batch) {
+			t.Fatalf("got %+v, %v", got, err)
 		}
-		for _, c := range claims {
+		for _, c := range got.Claims {
 			seconds = append(seconds, c.At.Unix()-noon.Unix())
 		}
 		return seconds

@@ -248,7 +248,7 @@ func (l *life) work() {
 		return
 	}
 	l.link(l.id, "contact_ada", l.now)
-	settled, err := l.store.Settle(l.t.Context(), keys, l.now, true)
+	settled, err := l.store.Claim(l.t.Context(), keys, l.now, 0, true)
 	if err != nil {
 		l.t.Fatal(err)
 	}

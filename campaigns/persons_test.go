@@ -83,17 +83,17 @@ func TestClaim_budgetTogether(t *testing.T) {
 			mine := slices.Clone(keys)
 			slices.SortFunc(mine, func(a, b Key) int { return (n%3 - 1) * a.compare(b) })
 			for len(mine) > 0 {
-				claims, busy, err := w.store.Claim(ctx, mine, noon)
+				b, err := w.store.Claim(ctx, mine, noon, len(mine), true)
 				if err != nil {
 					t.Error(err)
 					return
 				}
 				mu.Lock()
-				for _, c := range claims {
+				for _, c := range b.Claims {
 					claimed[c.ContactID]++
 				}
 				mu.Unlock()
-				mine = busy
+				mine = b.Busy
 			}
 		})
 	}
@@ -116,9 +116,9 @@ func TestClaim_priority(t *testing.T) {
 	w.start("high", noon)
 	at := noon.Add(time.Hour)
 	w.link(id, "C1", at)
-	claims, busy, err := w.store.Claim(t.Context(), []Key{w.key(id, "low", "old"), w.key(id, "high", "new")}, at)
-	if err != nil || len(busy) > 0 || len(claims) != 1 || claims[0].Key.Campaign != "high" {
-		t.Errorf("both due\n got %v, busy %v (%v)\nwant the one of high", claims, busy, err)
+	b, err := w.store.Claim(t.Context(), []Key{w.key(id, "low", "old"), w.key(id, "high", "new")}, at, 2, true)
+	if err != nil || len(b.Busy) > 0 || len(b.Claims) != 1 || b.Claims[0].Key.Campaign != "high" {
+		t.Errorf("both due\n got %+v (%v)\nwant the one of high", b, err)
 	}
 	w.wantDelivery(w.key(id, "low", "old"), "planned outranked")
 }
@@ -228,7 +228,7 @@ func TestSituations_gone(t *testing.T) {
 	t.Parallel()
 	w, id := due(t, nudge)
 	w.exec(`delete from dunlin.customers`)
-	if _, _, err := w.store.Claim(t.Context(), []Key{w.key(id, "c", "nudge")}, noon); !errors.Is(err, customers.ErrNotFound) {
+	if _, err := w.store.Claim(t.Context(), []Key{w.key(id, "c", "nudge")}, noon, 1, true); !errors.Is(err, customers.ErrNotFound) {
 		t.Errorf("got %v\nwant that there is no such customer", err)
 	}
 }

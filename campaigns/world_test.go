@@ -141,13 +141,13 @@ func readAsOf(ctx context.Context, tx pgx.Tx) (map[int]time.Time, error) {
 // claimOne claims one delivery, as soon as nobody else is at it.
 func claimOne(ctx context.Context, s *Store, k Key, now time.Time) (Claim, bool, error) {
 	for {
-		claims, busy, err := s.Claim(ctx, []Key{k}, now)
+		b, err := s.Claim(ctx, []Key{k}, now, 1, true)
 		switch {
 		case err != nil:
 			return Claim{}, false, err
-		case len(claims) == 1:
-			return claims[0], true, nil
-		case len(busy) == 0:
+		case len(b.Claims) == 1:
+			return b.Claims[0], true, nil
+		case len(b.Busy) == 0:
 			return Claim{}, false, nil
 		}
 	}

@@ -36,12 +36,12 @@ func (DeliverArgs) InsertOpts() river.InsertOpts {
 var Failpoints = []string{"before_claim", "after_claim", "before_call", "after_call", "before_record", "after_record"}
 
 const (
-	// poked is how many deliveries a job is for.
-	poked = 50
+	// together is how many deliveries a job is for: decided, claimed and called for at
+	// the same time. As many may become unknown when the process is killed.
+	together = 50
 
-	// together is how many deliveries a worker claims and calls for at the same time,
-	// at most: as many become unknown when the process is killed.
-	together = 25
+	// promptly is how soon pacing lets calls leave that need not wait. Machine time.
+	promptly = 50 * time.Millisecond
 
 	// startWithin is how soon after its claim a call must begin, and be sent within
 	// five seconds, because a permit that has run out may take two to be had again;
@@ -75,46 +75,52 @@ type deliverWorker struct {
 // somebody. A claim is committed before its call leaves, so a crash in between
 // leaves a claimed delivery whose lease runs out; the sweep turns it into
 // unknown, and nobody calls again before Intercom was searched (one-contact).
+//
+// What pacing lets leave at once is claimed when it is decided. What has to wait
+// for pacing is decided again by its claim.
 func (w *deliverWorker) Work(ctx context.Context, job *river.Job[DeliverArgs]) error {
-	ready, busy, err := w.settle(ctx, job.Args.Keys)
-	for len(ready) > 0 && (err == nil || ofOne(err)) {
-		some, refused := w.permitted(ctx, ready, job.Priority == urgent)
+	urgently := job.Priority == urgent
+	permits, err := w.permitsNow(ctx, len(job.Args.Keys), urgently)
+	if err != nil {
+		return err
+	}
+	var rest remaining
+	err = rest.after(w.deliver(ctx, job.Args.Keys, permits, w.Intercom == nil))
+	if err == nil || ofOne(err) {
+		again, failed := w.helped(ctx, rest.stale, rest.old)
+		err = errors.Join(err, failed, rest.after(w.deliver(ctx, again, 0, true)))
+	}
+	for len(rest.ready) > 0 && (err == nil || ofOne(err)) {
+		permits, refused := w.permits(ctx, len(rest.ready), urgently)
 		if refused != nil {
 			return errors.Join(err, refused)
 		}
-		ready = ready[len(some):]
-		others, failed := w.deliver(ctx, some)
-		busy, err = append(busy, others...), errors.Join(err, failed)
+		some := rest.ready[:permits]
+		rest.ready = rest.ready[permits:]
+		err = errors.Join(err, rest.after(w.deliver(ctx, some, permits, true)))
 	}
-	if err == nil && len(busy) > 0 {
+	if err == nil && len(rest.busy) > 0 {
 		return river.JobSnooze(busyAfter) // what is settled by then is not due any more
 	}
 	return err
 }
 
-// settle decides what can be decided without a call that reaches somebody, and
-// returns what is to be claimed, also beside an error. Where the verdict hangs on
-// contacts of whom nothing fresh is known Intercom is asked about them first, and
-// where the data is old Stripe what else has happened.
-func (w *deliverWorker) settle(ctx context.Context, keys []campaigns.Key) (ready, busy []campaigns.Key, err error) {
-	first, err := w.decide(ctx, keys, w.Intercom == nil)
-	again, failed := w.ask(ctx, first.Stale)
-	w.catchUp(ctx, first.Old)
-	again = append(again, first.Old...)
-	second, undecided := w.decide(ctx, again, true)
-	return append(first.Ready, second.Ready...), append(first.Busy, second.Busy...), errors.Join(err, failed, undecided)
+// remaining are the deliveries of a job that are not settled yet.
+type remaining struct{ ready, stale, old, busy []campaigns.Key }
+
+// after adds what a batch left, also beside an error, which it returns.
+func (r *remaining) after(b campaigns.Batch, err error) error {
+	r.ready, r.busy = append(r.ready, b.Ready...), append(r.busy, b.Busy...)
+	r.stale, r.old = append(r.stale, b.Stale...), append(r.old, b.Old...)
+	return err
 }
 
-// decide is [campaigns.Store.Settle]; of what it returns beside an error each part
-// holds.
-func (w *deliverWorker) decide(ctx context.Context, keys []campaigns.Key, final bool) (out campaigns.Settled, err error) {
-	err = orEach(keys, func(some []campaigns.Key) error {
-		s, err := w.Campaigns.Settle(ctx, some, w.Now(), final)
-		out.Ready, out.Stale = append(out.Ready, s.Ready...), append(out.Stale, s.Stale...)
-		out.Old, out.Busy = append(out.Old, s.Old...), append(out.Busy, s.Busy...)
-		return err
-	})
-	return out, err
+// helped asks Intercom about the contacts, and Stripe what else has happened, on
+// which decisions hang, and returns what can be decided now.
+func (w *deliverWorker) helped(ctx context.Context, stale, old []campaigns.Key) (again []campaigns.Key, err error) {
+	again, err = w.ask(ctx, stale)
+	w.catchUp(ctx, old)
+	return append(again, old...), err
 }
 
 // orEach does something to all deliveries at once. Where that fails, for the sake
@@ -220,46 +226,56 @@ func (w *deliverWorker) ask(ctx context.Context, keys []campaigns.Key) (known []
 	return known, w.Campaigns.Postpone(context.WithoutCancel(ctx), unread, why, retryAfter)
 }
 
-// permitted waits for pacing and returns as many of the deliveries as may be
-// called for.
-func (w *deliverWorker) permitted(ctx context.Context, ready []campaigns.Key, urgently bool) ([]campaigns.Key, error) {
-	some := ready[:min(len(ready), w.together())]
+// permits waits for pacing and returns how many calls may leave, up to n.
+func (w *deliverWorker) permits(ctx context.Context, n int, urgently bool) (int, error) {
+	n = min(n, w.callsOfJob())
 	if w.Intercom == nil {
-		return some, nil
+		return n, nil
 	}
-	n, err := w.Intercom.Take(ctx, len(some), urgently)
-	return some[:n], err
+	return w.Intercom.Take(ctx, n, urgently)
 }
 
-// deliver claims deliveries, makes their calls side by side and records what
-// became of each. One whose claim fails does not hold the others up.
-func (w *deliverWorker) deliver(ctx context.Context, keys []campaigns.Key) (busy []campaigns.Key, err error) {
+// permitsNow is how many calls may leave without waiting.
+func (w *deliverWorker) permitsNow(ctx context.Context, n int, urgently bool) (int, error) {
+	now, cancel := context.WithTimeout(ctx, promptly)
+	defer cancel()
+	permits, err := w.permits(now, n, urgently)
+	if err != nil && now.Err() != nil && ctx.Err() == nil {
+		return 0, nil
+	}
+	return permits, err
+}
+
+// deliver claims up to so many deliveries, makes their calls side by side and
+// records what became of each. One whose claim fails does not hold the others up;
+// of the batch that is returned beside an error each part holds.
+func (w *deliverWorker) deliver(ctx context.Context, keys []campaigns.Key, permits int, final bool) (out campaigns.Batch, err error) {
 	// One transaction: lock the persons, decide afresh, claim with a lease and a
 	// token. What must wait, stop or be skipped is recorded there, too.
 	w.Failpoint("before_claim")
 	var claimed time.Time // the first of them
-	var claims []campaigns.Claim
 	err = orEach(keys, func(some []campaigns.Key) error {
-		c, others, err := w.Campaigns.Claim(ctx, some, w.Now())
+		b, err := w.Campaigns.Claim(ctx, some, w.Now(), permits-len(out.Claims), final)
 		if claimed.IsZero() && err == nil {
 			//lint:ignore clocks machine time: how long this process took
 			claimed = time.Now()
 		}
-		claims, busy = append(claims, c...), append(busy, others...)
+		out.Claims, out.Ready = append(out.Claims, b.Claims...), append(out.Ready, b.Ready...)
+		out.Stale, out.Old, out.Busy = append(out.Stale, b.Stale...), append(out.Old, b.Old...), append(out.Busy, b.Busy...)
 		return err
 	})
 	if w.Intercom != nil {
-		if unused := len(keys) - ofIntercom(claims); unused > 0 {
+		if unused := permits - ofIntercom(out.Claims); unused > 0 {
 			w.Intercom.GiveBack(unused)
 		}
 	}
 	var calls sync.WaitGroup
-	errs := make([]error, len(claims))
-	for i, c := range claims {
+	errs := make([]error, len(out.Claims))
+	for i, c := range out.Claims {
 		calls.Go(func() { errs[i] = w.callAndRecord(ctx, c, claimed) })
 	}
 	calls.Wait()
-	return busy, errors.Join(append(errs, err)...)
+	return out, errors.Join(append(errs, err)...)
 }
 
 // ofIntercom is how many claims call Intercom.

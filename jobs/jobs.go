@@ -76,7 +76,7 @@ type Config struct {
 	Webhooks *http.Client
 	Getenv   func(name string) string
 
-	Deliverers int           // deliveries under way at once. Zero means 200.
+	Deliverers int           // deliveries under way at once. Zero means 400.
 	TickGap    time.Duration // between two ticks that changes ask for. Zero means 200 milliseconds, -1: none.
 	TickEvery  time.Duration // at least. Zero means 30 seconds, -1: only who asks ticks.
 	SweepEvery time.Duration // Zero means 30 seconds, -1: only who asks sweeps.
@@ -123,7 +123,7 @@ func New(c Config) (*river.Client[pgx.Tx], error) {
 		Queues: map[string]river.QueueConfig{
 			queueApply:   {MaxWorkers: 4, FetchCooldown: 10 * time.Millisecond, FetchPollInterval: poll},
 			queueTick:    {MaxWorkers: 1, FetchCooldown: 10 * time.Millisecond, FetchPollInterval: poll},
-			queueDeliver: {MaxWorkers: c.deliverWorkers(), FetchCooldown: 10 * time.Millisecond, FetchPollInterval: poll},
+			queueDeliver: {MaxWorkers: max(orDefault(c.Deliverers, deliverers)/c.callsOfJob(), 1), FetchCooldown: 10 * time.Millisecond, FetchPollInterval: poll},
 			queueSync:    {MaxWorkers: max(len(c.Stripe), 1), FetchCooldown: 10 * time.Millisecond, FetchPollInterval: poll},
 			queueFeed:    {MaxWorkers: 1 + len(c.Stripe), FetchCooldown: 10 * time.Millisecond, FetchPollInterval: poll},
 			queueTickets: {MaxWorkers: 1, FetchCooldown: 10 * time.Millisecond, FetchPollInterval: poll},
@@ -152,15 +152,10 @@ func New(c Config) (*river.Client[pgx.Tx], error) {
 
 // deliverers is how many deliveries are under way at once, unless the config says:
 // pacing lets fewer through while Intercom answers within a second.
-const deliverers = 200
+const deliverers = 400
 
-// deliverWorkers is how many jobs of deliveries are worked at the same time.
-func (c Config) deliverWorkers() int {
-	return (orDefault(c.Deliverers, deliverers) + c.together() - 1) / c.together()
-}
-
-// together is how many deliveries a worker claims and calls for at the same time.
-func (c Config) together() int { return min(together, orDefault(c.Deliverers, deliverers)) }
+// callsOfJob is how many calls a job makes at the same time, at most.
+func (c Config) callsOfJob() int { return min(together, orDefault(c.Deliverers, deliverers)) }
 
 func (c Config) check() error {
 	var errs []error
@@ -294,10 +289,10 @@ func (p *Poker) some(ctx context.Context, tx pgx.Tx, now time.Time) (int, error)
 		return n, err
 	}
 	var params []river.InsertManyParams
-	for keys := range slices.Chunk(due.Urgent, poked) {
+	for keys := range slices.Chunk(due.Urgent, together) {
 		params = append(params, river.InsertManyParams{Args: DeliverArgs{Keys: keys}, InsertOpts: &river.InsertOpts{Priority: urgent}})
 	}
-	for keys := range slices.Chunk(due.Released, poked) {
+	for keys := range slices.Chunk(due.Released, together) {
 		params = append(params, river.InsertManyParams{Args: DeliverArgs{Keys: keys}, InsertOpts: &river.InsertOpts{Priority: released}})
 	}
 	if _, err := p.client.InsertManyFastTx(ctx, tx, params); err != nil {

@@ -19,10 +19,8 @@ import (
 const (
 	childEngine = "DUNLIN_TEST_ENGINE" // the instant at which everything is due, RFC 3339
 
-	// engineWorkers and engineTogether are those of jobs: how many jobs are worked at
-	// once, and how many deliveries are claimed together.
-	engineWorkers  = 8
-	engineTogether = 25
+	// engineWorkers is that of jobs: how many are worked at once.
+	engineWorkers = 8
 )
 
 // engineStart is when everything is due: a decent hour everywhere the customers live.
@@ -91,12 +89,12 @@ func (f *figures) onDue() {
 	w.figure(who+"found and put into jobs, a second", thousands(int(poked)), "none was set", true)
 	w.figure(who+"poked, decided and claimed by one process, a second", thousands(int(rate)), "at least 5,000", rate >= 5000)
 	w.figure(who+"peak memory of the process", fmt.Sprintf("%.0f MB", float64(peak)/1e6), "at most 120 MB", peak <= 120e6)
-	w.note("## Everything due at once\n\n%s jobs were in, and the first delivery was decided, after %.1f s; the last was claimed after %.1f s. Each was decided twice, once with its job's others and once in the transaction of its claim, %d together. Postgres shares the machine; no calls were made.",
-		thousands(jobs), poke, all, engineTogether)
+	w.note("## Everything due at once\n\n%s jobs were in, and the first delivery was decided, after %.1f s; the last was claimed after %.1f s. Each was decided in the transaction of its claim, with its job's others, as it is while pacing holds nothing back. Postgres shares the machine; no calls were made.",
+		thousands(jobs), poke, all)
 }
 
-// engineWorker is the deliver job's worker without Intercom: it settles its
-// deliveries, and claims what is to be sent.
+// engineWorker is the deliver job's worker without Intercom: it claims its
+// deliveries.
 type engineWorker struct {
 	river.WorkerDefaults[jobs.DeliverArgs]
 	store *campaigns.Store
@@ -106,12 +104,9 @@ type engineWorker struct {
 }
 
 func (w *engineWorker) Work(ctx context.Context, job *river.Job[jobs.DeliverArgs]) error {
-	settled, err := w.store.Settle(ctx, job.Args.Keys, w.now, false)
-	if err == nil && len(settled.Ready) != len(job.Args.Keys) {
-		err = fmt.Errorf("%d of %d deliveries are to be sent", len(settled.Ready), len(job.Args.Keys))
-	}
-	for ready := settled.Ready; err == nil && len(ready) > 0; ready = ready[min(len(ready), engineTogether):] {
-		_, _, err = w.store.Claim(ctx, ready[:min(len(ready), engineTogether)], w.now)
+	b, err := w.store.Claim(ctx, job.Args.Keys, w.now, len(job.Args.Keys), false)
+	if err == nil && len(b.Claims) != len(job.Args.Keys) {
+		err = fmt.Errorf("%d of %d deliveries are to be sent", len(b.Claims), len(job.Args.Keys))
 	}
 	if w.left.Add(-int64(len(job.Args.Keys))) == 0 || err != nil {
 		select {

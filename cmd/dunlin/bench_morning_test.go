@@ -210,7 +210,7 @@ func (m *morning) settle(i int) {
 	keys := m.queued[i]
 	m.queued[i] = nil
 	m.side(slices.Collect(slices.Chunk(keys, 50)), func(ctx context.Context, some []campaigns.Key) (ready, again []campaigns.Key, err error) {
-		s, err := m.campaigns.Settle(ctx, some, m.at, false)
+		s, err := m.campaigns.Claim(ctx, some, m.at, 0, false)
 		return s.Ready, append(s.Busy, m.asked(ctx, s.Stale)...), err
 	}, &m.ready[i], &m.queued[i])
 }
@@ -234,14 +234,14 @@ func (m *morning) claim(i, kept int) {
 	keys := m.ready[i][:n]
 	m.ready[i] = m.ready[i][n:]
 	var claimed []campaigns.Key
-	m.side(slices.Collect(slices.Chunk(keys, 10)), func(ctx context.Context, some []campaigns.Key) (ready, again []campaigns.Key, err error) {
-		claims, busy, err := m.campaigns.Claim(ctx, some, m.at)
-		for _, c := range claims {
+	m.side(slices.Collect(slices.Chunk(keys, 50)), func(ctx context.Context, some []campaigns.Key) (ready, again []campaigns.Key, err error) {
+		b, err := m.campaigns.Claim(ctx, some, m.at, len(some), true)
+		for _, c := range b.Claims {
 			ready = append(ready, c.Key)
 			_, fault := m.campaigns.Record(ctx, c, campaigns.Outcome{Result: campaigns.Accepted, ExternalID: "message"}, m.at)
 			err = errors.Join(err, fault)
 		}
-		return ready, busy, err
+		return ready, b.Busy, err
 	}, &claimed, &m.ready[i])
 	m.left -= len(claimed)
 }
