@@ -482,14 +482,14 @@ func TestRelease(t *testing.T) {
 	if !w.record(second, Outcome{Result: Accepted, ExternalID: "m1"}, noon) {
 		t.Error("the second attempt was refused")
 	}
-	if err := w.store.Postpone(t.Context(), []Key{k}, "away", time.Hour); err != nil {
+	if err := w.store.Postpone(t.Context(), []Key{k}, IntercomAway, "away", time.Hour); err != nil {
 		t.Fatal(err)
 	}
 	w.wantDelivery(k, "sent -")
 
 	w, id = due(t, nudge)
 	k = w.key(id, "c", "nudge")
-	if err := w.store.Postpone(t.Context(), []Key{k}, "Intercom is away", time.Hour); err != nil {
+	if err := w.store.Postpone(t.Context(), []Key{k}, IntercomAway, "Intercom is away", time.Hour); err != nil {
 		t.Fatal(err)
 	}
 	w.wantDelivery(k, "planned intercom_refuses")

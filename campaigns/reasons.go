@@ -43,6 +43,7 @@ const (
 	AmbiguousContact Reason = "ambiguous_contact" // several have it
 	ContactStale     Reason = "contact_unread"    // Intercom was not asked about the contact yet
 	Unreadable       Reason = "unreadable"        // its stored definition, or its segment's, does not check any more
+	Undecided        Reason = "undecided"         // deciding it fails, and not those beside it: a fault of ours
 	IntercomAway     Reason = "intercom_refuses"  // token, plan or limit: nothing can be sent now
 )
 
@@ -101,6 +102,7 @@ var inWords = map[Reason]string{
 	ZoneUnknown:      "time zone unknown",
 	ContactStale:     "asking Intercom about the contact",
 	Unreadable:       "the stored campaign or its segment has a fault: apply it again",
+	Undecided:        "deciding it fails: dunlin's log says how",
 	IntercomAway:     "Intercom accepts nothing from us now",
 	CallRefused:      "refused by Intercom",
 	NoClearAnswer:    "sent, perhaps: Intercom gave no clear answer, and is being searched",

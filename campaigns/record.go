@@ -132,13 +132,13 @@ func (s *Store) release(ctx context.Context, c Claim, o Outcome) (bool, error) {
 }
 
 // Postpone makes deliveries that could not even be decided (Intercom could not be
-// asked about the contact) wait, named, and be poked again after retry (machine
-// time).
-func (s *Store) Postpone(ctx context.Context, keys []Key, detail string, retry time.Duration) error {
+// asked about the contact, or deciding fails) wait, named, and be poked again after
+// retry (machine time).
+func (s *Store) Postpone(ctx context.Context, keys []Key, why Reason, detail string, retry time.Duration) error {
 	_, err := s.Pool.Exec(ctx, `
 		update dunlin.deliveries d set reason = @reason, detail = nullif(@detail, ''), poked_until = clock_timestamp() + @retry::interval
 		from `+keysSQL+` where `+sameDelivery("d")+` and d.state = 'planned'`,
-		columns(keys, pgx.StrictNamedArgs{"reason": IntercomAway, "detail": detail, "retry": retry}))
+		columns(keys, pgx.StrictNamedArgs{"reason": why, "detail": detail, "retry": retry}))
 	if err != nil {
 		return fmt.Errorf("postpone deliveries: %w", err)
 	}

@@ -325,7 +325,7 @@ func TestExplain_waiting(t *testing.T) {
 	a := Answer{At: noon, Campaign: "c", settings: workspace.Defaults()}
 	for _, r := range []Reason{
 		NotYet, ReentryWait, AnchorMissing, QuietNow, BudgetSpent, TooClose, Outranked, OnHold, Promised, Disputed, Stopped, Paused, SegmentWaits,
-		Unapplied, DataOld, TestOnly, ZoneUnknown, NoContact, AmbiguousContact, ContactStale, Unreadable, IntercomAway,
+		Unapplied, DataOld, TestOnly, ZoneUnknown, NoContact, AmbiguousContact, ContactStale, Unreadable, Undecided, IntercomAway,
 	} {
 		if r.Words() == string(r) {
 			t.Errorf("%s has no words", r)

@@ -191,6 +191,8 @@ func (a *Answer) toChange(t *Taken) string {
 		return "Intercom answers; see dunlin doctor"
 	case Unreadable:
 		return "dunlin apply of the campaign and its segment"
+	case Undecided:
+		return "what dunlin's log says of it is mended: look for \"delivery not decided\""
 	case OptedOut:
 		return "the contact wants messages again (" + in.Contact.OptOut + ")"
 	case ConditionFalse:

@@ -55,6 +55,9 @@ const (
 	// retryAfter is how long a delivery rests after a call that surely did nothing.
 	retryAfter = 30 * time.Second
 
+	// undecidedAfter is how long a delivery rests that could not be decided.
+	undecidedAfter = 5 * time.Minute
+
 	// busyAfter is how soon deliveries are looked at again that somebody else was at.
 	busyAfter = time.Second
 
@@ -121,6 +124,13 @@ func (w *deliverWorker) helped(ctx context.Context, stale, old []campaigns.Key) 
 	again, err = w.ask(ctx, stale)
 	w.catchUp(ctx, old)
 	return append(again, old...), err
+}
+
+// undecided lets a delivery rest that cannot be decided: whoever asks why is told
+// that, and the log has the error.
+func (w *deliverWorker) undecided(ctx context.Context, one []campaigns.Key, err error) error {
+	w.Logger.Error("delivery not decided", slog.Any("delivery", one[0]), slog.Any("error", err))
+	return w.Campaigns.Postpone(ctx, one, campaigns.Undecided, "", undecidedAfter)
 }
 
 // orEach does something to all deliveries at once. Where that fails, for the sake
@@ -223,7 +233,7 @@ func (w *deliverWorker) ask(ctx context.Context, keys []campaigns.Key) (known []
 	if err != nil {
 		why = err.Error()
 	}
-	return known, w.Campaigns.Postpone(context.WithoutCancel(ctx), unread, why, retryAfter)
+	return known, w.Campaigns.Postpone(context.WithoutCancel(ctx), unread, campaigns.IntercomAway, why, retryAfter)
 }
 
 // permits waits for pacing and returns how many calls may leave, up to n.
@@ -256,6 +266,9 @@ func (w *deliverWorker) deliver(ctx context.Context, keys []campaigns.Key, permi
 	var claimed time.Time // the first of them
 	err = orEach(keys, func(some []campaigns.Key) error {
 		b, err := w.Campaigns.Claim(ctx, some, w.Now(), permits-len(out.Claims), final)
+		if len(some) == 1 && ofOne(err) {
+			return w.undecided(ctx, some, err)
+		}
 		if claimed.IsZero() && err == nil {
 			//lint:ignore clocks machine time: how long this process took
 			claimed = time.Now()

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strings"
 	"testing"
 	"time"
 
@@ -156,11 +155,11 @@ func TestDeliver_countsAnswers(t *testing.T) {
 }
 
 // TestDeliver_oneAtFault: what fails for one delivery, to decide or to claim it,
-// fails for it alone.
+// fails for it alone, which waits, named (nothing-lost).
 func TestDeliver_oneAtFault(t *testing.T) {
 	t.Parallel()
-	for _, tt := range []struct{ name, broken, says string }{
-		{"deciding", `delete from dunlin.customers where stripe_id = 'cus_ann0'`, "no such customer"},
+	for _, tt := range []struct{ name, broken string }{
+		{"deciding", `delete from dunlin.customers where stripe_id = 'cus_ann0'`},
 		{"claiming", `
 			create function dunlin.fault() returns trigger language plpgsql as $$
 			begin
@@ -169,7 +168,7 @@ func TestDeliver_oneAtFault(t *testing.T) {
 				end if;
 				return new;
 			end $$;
-			create trigger fault before update on dunlin.deliveries for each row execute function dunlin.fault()`, "broken"},
+			create trigger fault before update on dunlin.deliveries for each row execute function dunlin.fault()`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -179,13 +178,13 @@ func TestDeliver_oneAtFault(t *testing.T) {
 			keys := w.keys()
 			w.exec(tt.broken)
 			err := (&deliverWorker{Config: w.Config}).Work(t.Context(), deliverJob(keys...))
-			if err == nil || !strings.Contains(err.Error(), tt.says) {
-				t.Errorf("the one at fault\n got %v\nwant an error", err)
+			if err != nil {
+				t.Error(err)
 			}
 			for i, key := range keys {
 				want := "sent - 1"
 				if i == 0 {
-					want = "planned - 0"
+					want = "planned undecided 0"
 				}
 				if got := w.stands(key); got != want {
 					t.Errorf("delivery %d\n got %q\nwant %q", i, got, want)
