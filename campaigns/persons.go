@@ -15,7 +15,8 @@ import (
 
 // readBudget reads, for each person, when they were contacted lately, and which
 // messages for them are due (one-budget). Whoever holds the person's lock sees
-// every contact: a claim counts from its commit on.
+// every contact: a claim counts from its commit on. Those of one batch, which are
+// claimed at once, do not see each other, and so only the first goes.
 func (l *look) readBudget(ctx context.Context) error {
 	var persons persons
 	for _, x := range l.list {
@@ -37,7 +38,8 @@ func (l *look) readBudget(ctx context.Context) error {
 	for i, list := range persons.list {
 		for _, x := range list {
 			x.Contacts = contacts[i].besides(x.key)
-			x.Rival = slices.ContainsFunc(due[i], func(o ranked) bool { return o.before(x.rank()) })
+			first := func(o ranked) bool { return o.before(x.rank()) }
+			x.Rival = slices.ContainsFunc(due[i], first) || slices.ContainsFunc(list, func(o *situated) bool { return first(o.rank()) })
 		}
 	}
 	return nil

@@ -123,6 +123,37 @@ func TestClaim_priority(t *testing.T) {
 	w.wantDelivery(w.key(id, "low", "old"), "planned outranked")
 }
 
+// TestClaim_awayTogether: of two messages for one person that waited for Intercom
+// and are claimed in one batch only the first goes (one-budget). To others they
+// are no rivals as long as they wait.
+func TestClaim_awayTogether(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ann, twin := w.customer("ann", nil), w.customer("twin", nil)
+	for _, name := range []string{"a", "b"} {
+		w.campaign(name, onEntry, `{name: hi, at: 0 days, message: {channel: inapp, body: hi}}`)
+		w.start(name, noon)
+	}
+	w.join(ann, "owing", noon)
+	w.join(twin, "owing", noon)
+	w.enroll(noon)
+	w.link(ann, "C1", noon)
+	w.link(twin, "C1", noon)
+	keys := []Key{w.key(ann, "a", "hi"), w.key(twin, "b", "hi"), w.key(ann, "b", "hi"), w.key(twin, "a", "hi")}
+	if err := w.store.Postpone(t.Context(), keys, IntercomAway, "", 0); err != nil {
+		t.Fatal(err)
+	}
+	b, err := w.store.Claim(t.Context(), keys, noon, len(keys), true)
+	if err != nil || len(b.Claims) != 1 {
+		t.Errorf("claimed together\n got %+v (%v)\nwant one", b, err)
+	}
+	waiting := 0
+	w.row(&waiting, `select count(*) from dunlin.deliveries where state = 'planned' and reason = 'outranked'`)
+	if waiting != 3 {
+		t.Errorf("outranked\n got %d\nwant 3", waiting)
+	}
+}
+
 // TestClaim_holdout: to part of the persons nothing is done, and it is noted when
 // it would have been; the same part each time.
 func TestClaim_holdout(t *testing.T) {
