@@ -8,8 +8,7 @@
 //
 //		tick   ── Follow ──▶ enrollments and planned deliveries, and their ends
 //		due    ── Poke   ──▶ keys of deliveries for the workers, in batches
-//		decide ── Settle ──▶ [Decide]: what waits, is skipped or stops is recorded
-//		claim  ── Claim  ──▶ [Decide] again, under the persons' locks, and the lease
+//		claim  ── Claim  ──▶ [Decide], under the persons' locks: the lease, or what waits, is skipped or stops
 //		call   ── Record ──▶ sent, failed or unknown, fenced by the claim's token
 //		doubt  ── SettleDoubt ──▶ sent, a person's turn, or planned again
 //

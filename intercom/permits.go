@@ -55,6 +55,12 @@ type permitKey struct{}
 
 type permit struct{ spent atomic.Bool }
 
+// Spent reports whether a call has used the permit of a context from [WithPermit].
+func Spent(ctx context.Context) bool {
+	p := permitOf(ctx)
+	return p != nil && p.spent.Load()
+}
+
 func permitOf(ctx context.Context) *permit {
 	p, _ := ctx.Value(permitKey{}).(*permit)
 	return p

@@ -23,7 +23,7 @@ func calls(t *testing.T) (*world, *deliverWorker) {
 		t.Fatal(err)
 	}
 	w.owing(1)
-	return w, &deliverWorker{Config: w.Config}
+	return w, w.worker()
 }
 
 // claimed is a claim of the customer's, as a step would make it.

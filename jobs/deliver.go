@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -37,7 +39,7 @@ var Failpoints = []string{"before_claim", "after_claim", "before_call", "after_c
 
 const (
 	// together is how many deliveries a job is for: decided, claimed and called for at
-	// the same time. As many may become unknown when the process is killed.
+	// the same time. As many of each job may become unknown when the process is killed.
 	together = 50
 
 	// promptly is how soon pacing lets calls leave that need not wait. Machine time.
@@ -72,6 +74,7 @@ const (
 type deliverWorker struct {
 	river.WorkerDefaults[DeliverArgs]
 	Config
+	poker *Poker
 }
 
 // Work decides its deliveries and makes at most one call for each that reaches
@@ -80,7 +83,8 @@ type deliverWorker struct {
 // unknown, and nobody calls again before Intercom was searched (one-contact).
 //
 // What pacing lets leave at once is claimed when it is decided. What has to wait
-// for pacing is decided again by its claim.
+// for pacing is decided again by its claim. What somebody else is at gets a job of
+// its own: of this one's others some may have to rest.
 func (w *deliverWorker) Work(ctx context.Context, job *river.Job[DeliverArgs]) error {
 	urgently := job.Priority == urgent
 	permits, err := w.permitsNow(ctx, len(job.Args.Keys), urgently)
@@ -88,11 +92,13 @@ func (w *deliverWorker) Work(ctx context.Context, job *river.Job[DeliverArgs]) e
 		return err
 	}
 	var rest remaining
-	err = rest.after(w.deliver(ctx, job.Args.Keys, permits, w.Intercom == nil))
+	var calls underway
+	err = rest.after(w.deliver(ctx, job.Args.Keys, permits, w.Intercom == nil, &calls))
 	if err == nil || ofOne(err) {
 		again, failed := w.helped(ctx, rest.stale, rest.old)
-		err = errors.Join(err, failed, rest.after(w.deliver(ctx, again, 0, true)))
+		err = errors.Join(err, failed, rest.after(w.deliver(ctx, again, 0, true, &calls)))
 	}
+	err = errors.Join(err, calls.ended())
 	for len(rest.ready) > 0 && (err == nil || ofOne(err)) {
 		permits, refused := w.permits(ctx, len(rest.ready), urgently)
 		if refused != nil {
@@ -100,12 +106,25 @@ func (w *deliverWorker) Work(ctx context.Context, job *river.Job[DeliverArgs]) e
 		}
 		some := rest.ready[:permits]
 		rest.ready = rest.ready[permits:]
-		err = errors.Join(err, rest.after(w.deliver(ctx, some, permits, true)))
+		err = errors.Join(err, rest.after(w.deliver(ctx, some, permits, true, &calls)), calls.ended())
 	}
-	if err == nil && len(rest.busy) > 0 {
-		return river.JobSnooze(busyAfter) // what is settled by then is not due any more
+	if len(rest.busy) > 0 {
+		err = errors.Join(err, w.poker.again(ctx, rest.busy, job.Priority, busyAfter))
 	}
 	return err
+}
+
+// underway are calls that are made side by side.
+type underway struct {
+	sync.WaitGroup
+	mu   sync.Mutex
+	errs []error
+}
+
+// ended waits for them.
+func (u *underway) ended() error {
+	u.Wait()
+	return errors.Join(u.errs...)
 }
 
 // remaining are the deliveries of a job that are not settled yet.
@@ -157,6 +176,9 @@ func orEach(keys []campaigns.Key, do func([]campaigns.Key) error) error {
 // ofOne reports whether an error may be about one delivery of several: Postgres
 // was reached, lacks nothing, and nobody was in the way.
 func ofOne(err error) bool {
+	if several, ok := err.(interface{ Unwrap() []error }); ok {
+		return !slices.ContainsFunc(several.Unwrap(), func(e error) bool { return !ofOne(e) })
+	}
 	var refusal *pgconn.PgError
 	if errors.As(err, &refusal) {
 		switch refusal.Code[:2] {
@@ -166,7 +188,8 @@ func ofOne(err error) bool {
 		return true
 	}
 	var connect *pgconn.ConnectError
-	lost := errors.As(err, &connect) || errors.Is(err, io.ErrUnexpectedEOF) || pgconn.SafeToRetry(err)
+	var network *net.OpError
+	lost := errors.As(err, &connect) || errors.As(err, &network) || errors.Is(err, io.ErrUnexpectedEOF) || pgconn.SafeToRetry(err)
 	late := errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || pgconn.Timeout(err)
 	return err != nil && !lost && !late
 }
@@ -256,22 +279,28 @@ func (w *deliverWorker) permitsNow(ctx context.Context, n int, urgently bool) (i
 	return permits, err
 }
 
-// deliver claims up to so many deliveries, makes their calls side by side and
-// records what became of each. One whose claim fails does not hold the others up;
-// of the batch that is returned beside an error each part holds.
-func (w *deliverWorker) deliver(ctx context.Context, keys []campaigns.Key, permits int, final bool) (out campaigns.Batch, err error) {
+// deliver claims up to so many deliveries and begins their calls, each of which
+// records what became of it. One whose claim fails does not hold the others up; of
+// the batch that is returned beside an error each part holds.
+func (w *deliverWorker) deliver(ctx context.Context, keys []campaigns.Key, permits int, final bool, calls *underway) (out campaigns.Batch, err error) {
 	// One transaction: lock the persons, decide afresh, claim with a lease and a
 	// token. What must wait, stop or be skipped is recorded there, too.
 	w.Failpoint("before_claim")
-	var claimed time.Time // the first of them
 	err = orEach(keys, func(some []campaigns.Key) error {
 		b, err := w.Campaigns.Claim(ctx, some, w.Now(), permits-len(out.Claims), final)
 		if len(some) == 1 && ofOne(err) {
 			return w.undecided(ctx, some, err)
 		}
-		if claimed.IsZero() && err == nil {
-			//lint:ignore clocks machine time: how long this process took
-			claimed = time.Now()
+		//lint:ignore clocks machine time: how long this process took
+		claimed := time.Now()
+		for _, c := range b.Claims {
+			calls.Go(func() {
+				if err := w.callAndRecord(ctx, c, claimed); err != nil {
+					calls.mu.Lock()
+					defer calls.mu.Unlock()
+					calls.errs = append(calls.errs, err)
+				}
+			})
 		}
 		out.Claims, out.Ready = append(out.Claims, b.Claims...), append(out.Ready, b.Ready...)
 		out.Stale, out.Old, out.Busy = append(out.Stale, b.Stale...), append(out.Old, b.Old...), append(out.Busy, b.Busy...)
@@ -282,13 +311,7 @@ func (w *deliverWorker) deliver(ctx context.Context, keys []campaigns.Key, permi
 			w.Intercom.GiveBack(unused)
 		}
 	}
-	var calls sync.WaitGroup
-	errs := make([]error, len(out.Claims))
-	for i, c := range out.Claims {
-		calls.Go(func() { errs[i] = w.callAndRecord(ctx, c, claimed) })
-	}
-	calls.Wait()
-	return out, errors.Join(append(errs, err)...)
+	return out, err
 }
 
 // ofIntercom is how many claims call Intercom.
@@ -322,6 +345,9 @@ func (w *deliverWorker) record(ctx context.Context, c campaigns.Claim, o campaig
 func (w *deliverWorker) callAndRecord(ctx context.Context, claim campaigns.Claim, claimed time.Time) error {
 	w.Failpoint("after_claim")
 	ctx = intercom.WithPermit(context.WithoutCancel(ctx))
+	if w.Intercom != nil && claim.Action != campaigns.Webhook {
+		defer w.giveBackUnspent(ctx)
+	}
 	outcome := campaigns.Outcome{Result: campaigns.NotDone, Detail: "the call did not start in time", Retry: retryAfter}
 	if time.Since(claimed) < startWithin {
 		w.Failpoint("before_call")
@@ -336,4 +362,11 @@ func (w *deliverWorker) callAndRecord(ctx context.Context, claim campaigns.Claim
 		w.Logger.Warn("outcome came after another was recorded", slog.Any("delivery", claim.Key), slog.String("result", string(outcome.Result)))
 	}
 	return err
+}
+
+// giveBackUnspent gives back the permit of a claim for which nobody was called.
+func (w *deliverWorker) giveBackUnspent(ctx context.Context) {
+	if !intercom.Spent(ctx) {
+		w.Intercom.GiveBack(1)
+	}
 }

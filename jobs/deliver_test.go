@@ -2,8 +2,10 @@ package jobs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"testing"
 	"time"
@@ -177,7 +179,7 @@ func TestDeliver_oneAtFault(t *testing.T) {
 			w.start()
 			keys := w.keys()
 			w.exec(tt.broken)
-			err := (&deliverWorker{Config: w.Config}).Work(t.Context(), deliverJob(keys...))
+			err := w.worker().Work(t.Context(), deliverJob(keys...))
 			if err != nil {
 				t.Error(err)
 			}
@@ -206,15 +208,18 @@ func TestOfOne(t *testing.T) {
 		want bool
 	}{
 		{nil, false},
-		{fmt.Errorf("settle deliveries: %w", customers.ErrNotFound), true},
-		{fmt.Errorf("settle deliveries: %w", &pgconn.PgError{Code: "23514"}), true},
-		{fmt.Errorf("settle deliveries: %w", &pgconn.PgError{Code: "40001"}), false},
+		{fmt.Errorf("claim deliveries: %w", customers.ErrNotFound), true},
+		{fmt.Errorf("claim deliveries: %w", &pgconn.PgError{Code: "23514"}), true},
+		{fmt.Errorf("claim deliveries: %w", &pgconn.PgError{Code: "40001"}), false},
 		{&pgconn.PgError{Code: "40P01"}, false},
 		{&pgconn.PgError{Code: "57P01"}, false},
 		{&pgconn.PgError{Code: "53300"}, false},
 		{&pgconn.ConnectError{}, false},
 		{fmt.Errorf("read deliveries: %w", io.ErrUnexpectedEOF), false},
 		{context.Canceled, false},
+		{errors.Join(customers.ErrNotFound, &pgconn.PgError{Code: "23514"}), true},
+		{errors.Join(&pgconn.PgError{Code: "23514"}, &pgconn.PgError{Code: "57P01"}), false},
+		{fmt.Errorf("claim deliveries: %w", &net.OpError{Op: "read", Err: errors.New("reset")}), false},
 		{context.DeadlineExceeded, false},
 	} {
 		if got := ofOne(tt.err); got != tt.want {
@@ -243,7 +248,7 @@ func TestDeliver_limitUsedUp(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
 	before := w.intercom.Requests()
-	err := (&deliverWorker{Config: w.Config}).Work(ctx, deliverJob(keys[1]))
+	err := w.worker().Work(ctx, deliverJob(keys[1]))
 	if w.intercom.Requests() != before {
 		t.Errorf("while the limit is used up\n got %d more requests (%v)\nwant none", w.intercom.Requests()-before, err)
 	}

@@ -107,7 +107,7 @@ func New(c Config) (*river.Client[pgx.Tx], error) {
 	workers := river.NewWorkers()
 	river.AddWorker(workers, &applyWorker{Config: c, poker: poker})
 	river.AddWorker(workers, &tickWorker{Config: c})
-	river.AddWorker(workers, &deliverWorker{Config: c})
+	river.AddWorker(workers, &deliverWorker{Config: c, poker: poker})
 	river.AddWorker(workers, &sweepWorker{Config: c, poker: poker})
 	river.AddWorker(workers, &syncWorker{Config: c})
 	river.AddWorker(workers, &catchUpWorker{Config: c, poker: poker})
@@ -299,6 +299,16 @@ func (p *Poker) some(ctx context.Context, tx pgx.Tx, now time.Time) (int, error)
 		return 0, fmt.Errorf("poke deliveries: %w", err)
 	}
 	return n, nil
+}
+
+// again pokes for deliveries alone, after a while (machine time).
+func (p *Poker) again(ctx context.Context, keys []campaigns.Key, priority int, after time.Duration) error {
+	//lint:ignore clocks machine time: of River's scheduler
+	at := time.Now().Add(after)
+	if _, err := p.client.Insert(ctx, DeliverArgs{Keys: keys}, &river.InsertOpts{Priority: priority, ScheduledAt: at}); err != nil {
+		return fmt.Errorf("poke deliveries again: %w", err)
+	}
+	return nil
 }
 
 // River's priorities of deliver jobs.

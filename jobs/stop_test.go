@@ -51,7 +51,7 @@ func TestStop_betweenClaims(t *testing.T) {
 	w.start()
 	batch := deliverJob(w.keys()...)
 	work := func() {
-		if err := (&deliverWorker{Config: w.Config}).Work(t.Context(), batch); err != nil {
+		if err := w.worker().Work(t.Context(), batch); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -203,8 +203,18 @@ func (w *world) deliver(key campaigns.Key) {
 	}
 }
 
+// worker is that of deliver jobs.
+func (w *world) worker() *deliverWorker {
+	w.t.Helper()
+	poker, err := NewPoker(w.Pool)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return &deliverWorker{Config: w.Config, poker: poker}
+}
+
 func (w *world) try(key campaigns.Key) error {
-	return (&deliverWorker{Config: w.Config}).Work(w.t.Context(), deliverJob(key))
+	return w.worker().Work(w.t.Context(), deliverJob(key))
 }
 
 // stands says how a delivery stands: state, reason and number of claims.
