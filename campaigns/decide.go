@@ -27,6 +27,7 @@ const (
 // is known. Whoever ends the wait (a resume, a tick) asks earlier.
 const (
 	recheckSoon    = time.Minute
+	recheckNews    = 5 * time.Minute
 	recheckSlow    = time.Hour
 	recheckContact = 12 * time.Hour // somebody has to appear at Intercom, or to be merged
 )
@@ -282,9 +283,10 @@ func (s Situation) wait(why Reason, until time.Time) Decision {
 func (s Situation) newsWaits() time.Duration { return s.Now.Sub(s.Unapplied) }
 
 // newsLook is when to look for the news again: the longer they have waited, the
-// later, since somebody has to mend what keeps them.
+// later, up to a bound that does no harm when everything is known a minute after
+// a long time away.
 func (s Situation) newsLook() time.Time {
-	return s.Now.Add(min(max(s.newsWaits(), recheckSoon), recheckSlow))
+	return s.Now.Add(min(max(s.newsWaits(), recheckSoon), recheckNews))
 }
 
 func (s Situation) expired() bool { return s.Expires != nil && !s.Now.Before(*s.Expires) }

@@ -245,8 +245,8 @@ func TestDecide_cases(t *testing.T) {
 		{"a dry run with nobody to ask", Message, func(s *Situation) { s.DryRun, s.NoIntercom, s.Contact = true, true, Contact{} }, Decision{Verdict: Skip, Reason: DryRun}},
 		{"a dry run of a task with nobody to ask", Task, func(s *Situation) { s.DryRun, s.NoIntercom, s.Contact = true, true, Contact{} }, Decision{Verdict: Skip, Reason: DryRun}},
 		{"news that comes after it expired", Message, func(s *Situation) { s.Unapplied = s.Now; at := s.Now.Add(-time.Hour); s.Expires = &at }, Decision{Wait, Unapplied, clear(Message).Now.Add(time.Minute)}},
-		{"news that nobody applied for a while", Message, func(s *Situation) { s.Unapplied = s.Now.Add(-20 * time.Minute) }, Decision{Wait, Unapplied, clear(Message).Now.Add(20 * time.Minute)}},
-		{"news that nobody applies", Message, func(s *Situation) { s.Unapplied = s.Now.Add(-9 * day) }, Decision{Wait, Unapplied, clear(Message).Now.Add(time.Hour)}},
+		{"news that nobody applied for a while", Message, func(s *Situation) { s.Unapplied = s.Now.Add(-3 * time.Minute) }, Decision{Wait, Unapplied, clear(Message).Now.Add(3 * time.Minute)}},
+		{"news that nobody applies", Message, func(s *Situation) { s.Unapplied = s.Now.Add(-9 * day) }, Decision{Wait, Unapplied, clear(Message).Now.Add(5 * time.Minute)}},
 		{"news that nobody applies, after it expired", Message, func(s *Situation) { s.Unapplied = s.Now.Add(-2 * day); at := s.Now.Add(-time.Hour); s.Expires = &at }, Decision{Verdict: Skip, Reason: Unapplied}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -419,7 +419,7 @@ func TestDecide_ends(t *testing.T) {
 	manySituations(t, func(rt *rapid.T, s Situation) {
 		lost := s.Expires // what expired waits for news, and at last does without
 		if !s.Unapplied.IsZero() && s.Expires != nil {
-			at := s.Unapplied.Add(newsLost + recheckSlow)
+			at := s.Unapplied.Add(newsLost + recheckNews)
 			if at.After(*lost) {
 				lost = &at
 			}

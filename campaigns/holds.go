@@ -206,10 +206,17 @@ func awakenDisputed(ctx context.Context, tx pgx.Tx, t segments.Tick) error {
 	} else {
 		args["accounts"], args["customers"] = segments.Columns(t.Changed)
 	}
+	// The enrollments first, as everybody does. One that a claim is at is left to the
+	// hour that the delivery waits at most.
 	_, err := tx.Exec(ctx, `
+		with over as (
+			select d.account_id, d.customer_id, d.campaign, d.episode, d.step
+			from dunlin.deliveries d join dunlin.enrollments e using (account_id, customer_id, campaign, episode)
+			where `+among+` and d.state = 'planned' and d.reason = @reason and d.due_at > @at
+			  and not exists (select from dunlin.disputes o where o.account_id = d.account_id and o.customer_id = d.customer_id and o.status = any(@open))
+			for update of e skip locked)
 		update dunlin.deliveries d set due_at = @at, poked_until = null
-		where `+among+` and d.state = 'planned' and d.reason = @reason and d.due_at > @at
-		  and not exists (select from dunlin.disputes o where o.account_id = d.account_id and o.customer_id = d.customer_id and o.status = any(@open))`, args)
+		from over k where `+sameDelivery("d")+` and d.state = 'planned' and d.reason = @reason`, args)
 	if err != nil {
 		return fmt.Errorf("awaken deliveries after disputes: %w", err)
 	}

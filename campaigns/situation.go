@@ -71,7 +71,8 @@ type stepOf struct {
 // situations reads those of the given deliveries that are planned and due. Under
 // lock it locks each person first, then the enrollment, then the delivery. It
 // never waits for a lock: what somebody else is at is left out, and busy, so that
-// batches cannot stand in each other's way, nor in a tick's.
+// batches cannot stand in each other's way, nor in a tick's; but those who claim
+// tasks for owners go one after the other (see assigning).
 func (s *Store) situations(ctx context.Context, tx pgx.Tx, keys []Key, now time.Time, lock bool) (list []*situated, busy []Key, err error) {
 	// Every statement of a batch looks a few rows up by their keys. Planning them
 	// afresh for each batch takes as long as running them.

@@ -22,10 +22,12 @@ const relapse = 14 * 24 * time.Hour
 // today. It runs in the claim's transaction; afterwards [keptTask] says what the
 // claim has to know of it.
 func (s *Store) openTask(ctx context.Context, tx pgx.Tx, x *situated, c Claim, now time.Time) (int64, error) {
-	if err := assigning(ctx, tx); err != nil {
-		return 0, err
-	}
 	week := team(x.Settings, x.Step.Team)
+	if week.assigns(now) {
+		if err := assigning(ctx, tx); err != nil {
+			return 0, err
+		}
+	}
 	owner, err := s.ownerFor(ctx, tx, week, x.Step.Team, c.Key, now)
 	if err != nil {
 		return 0, err

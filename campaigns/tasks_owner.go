@@ -47,10 +47,16 @@ func assign(loads []load, atMost int, former int64) int64 {
 	}).Owner
 }
 
+// assigns reports whether somebody of the team could be given a task now.
+func (w workingTime) assigns(now time.Time) bool {
+	_, works := w.today(now)
+	return works && len(w.Owners) > 0
+}
+
 // ownerFor picks the owner of a customer's task, while [assigning] holds; nil while
 // it has to wait, on a day off or because nobody has room today.
 func (s *Store) ownerFor(ctx context.Context, tx pgx.Tx, week workingTime, team string, key Key, now time.Time) (*int64, error) {
-	if _, works := week.today(now); !works || len(week.Owners) == 0 {
+	if !week.assigns(now) {
 		return nil, nil
 	}
 	loads, err := loads(ctx, tx, week, now)
