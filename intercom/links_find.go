@@ -124,7 +124,7 @@ func (l *Links) search(ctx context.Context, asked []*question, want func(*questi
 		second, err := l.search(ctx, asked[half:], want)
 		return append(first, second...), err
 	}
-	if _, always := l.client.search(ctx, harmless); always != nil {
+	if _, always := l.client.search(ctx, by.harmless()); always != nil {
 		return nil, err // it is no fault of the customer's
 	}
 	asked[0].refused = "it cannot be looked for at Intercom: " + err.Error()
@@ -137,8 +137,20 @@ func unsearchable(err error) bool {
 	return errors.As(err, &e) && (e.Status == http.StatusBadRequest || e.Status == http.StatusUnprocessableEntity)
 }
 
-// harmless is what Intercom can always search for.
-var harmless = wanted{emails: []string{"nobody@example.com"}}
+// harmless asks for the same fields, and for values that Intercom can always
+// search for.
+func (l wanted) harmless() (by wanted) {
+	if len(l.ids) > 0 {
+		by.ids = []string{"000000000000000000000000"}
+	}
+	if len(l.externals) > 0 {
+		by.externals = []string{"nobody"}
+	}
+	if len(l.emails) > 0 {
+		by.emails = []string{"nobody@example.com"}
+	}
+	return by
+}
 
 // reread reads a contact that a search did not show: it may be too new for
 // that, or merged into another, which is then returned, or gone.

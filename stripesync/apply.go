@@ -189,7 +189,7 @@ func (s *Sync) applyBatch(ctx context.Context, events []event) (int, error) {
 		case payload:
 			sub.use(winner)
 		case refetch:
-			f := fetch{ref: sub.ref, source: sub.source}
+			f := fetch{ref: sub.ref, source: sub.source, discounts: sub.discounted() && !s.reads.saving.Load()}
 			fetches = append(fetches, f)
 			waiting[f] = append(waiting[f], sub)
 		}
@@ -202,13 +202,7 @@ func (s *Sync) applyBatch(ctx context.Context, events []event) (int, error) {
 		}
 	}
 	s.readRefunds(reading, subjects)
-	for _, sub := range subjects {
-		if rows, err := s.withUnsaid(reading, sub.rows); err != nil {
-			sub.err = err
-		} else {
-			sub.rows = rows
-		}
-	}
+	s.readUnsaid(reading, subjects)
 	if err := s.complete(ctx, reading, subjects); err != nil {
 		return 0, err
 	}

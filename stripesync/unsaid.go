@@ -3,6 +3,8 @@ package stripesync
 import (
 	"context"
 	"encoding/json"
+	"slices"
+	"sync"
 )
 
 // withUnsaid completes subscriptions that Stripe does not write out: with the
@@ -26,9 +28,34 @@ func (s *Sync) withUnsaid(ctx context.Context, rows []row) ([]row, error) {
 	return rows, nil
 }
 
+// readUnsaid does that for the objects of a batch, side by side. One that cannot be
+// completed waits.
+func (s *Sync) readUnsaid(ctx context.Context, subjects []*subject) {
+	places := make(chan struct{}, fetchers)
+	var workers sync.WaitGroup
+	for _, sub := range subjects {
+		if sub.class != subscriptionClass || sub.err != nil || len(sub.rows) == 0 {
+			continue
+		}
+		places <- struct{}{}
+		workers.Go(func() {
+			defer func() { <-places }()
+			rows, err := s.withUnsaid(ctx, sub.rows)
+			if sub.err = err; err == nil {
+				sub.rows = rows
+			}
+		})
+	}
+	workers.Wait()
+}
+
 // withDiscounts reads the subscriptions of which only the ids of coupons are known,
-// one by one: lists could expand them, but few subscriptions have several.
+// one by one: lists could expand them, but few subscriptions have several. When
+// reads have to be saved they stay unknown.
 func (s *Sync) withDiscounts(ctx context.Context, rows []row) ([]row, error) {
+	if s.reads.saving.Load() {
+		return rows, nil
+	}
 	var fetches []fetch
 	for _, r := range rows {
 		if r.class == subscriptionClass && !r.deleted && unsaidIn(r.raw).discounts {
@@ -48,6 +75,11 @@ func (s *Sync) withDiscounts(ctx context.Context, rows []row) ([]row, error) {
 		}
 	}
 	return rows, nil
+}
+
+// discounted reports whether an event of the object names coupons by id only.
+func (sub *subject) discounted() bool {
+	return sub.class == subscriptionClass && slices.ContainsFunc(sub.news, func(n news) bool { return unsaidIn(n.object).discounts })
 }
 
 // unsaid is what Stripe left out of a subscription.
