@@ -102,7 +102,8 @@ func (w *deliverWorker) Work(ctx context.Context, job *river.Job[DeliverArgs]) e
 	for len(rest.ready) > 0 && (err == nil || ofOne(err)) {
 		permits, refused := w.permits(ctx, len(rest.ready), urgently)
 		if refused != nil {
-			return errors.Join(err, refused)
+			err = errors.Join(err, refused)
+			break
 		}
 		some := rest.ready[:permits]
 		rest.ready = rest.ready[permits:]
@@ -121,10 +122,12 @@ type underway struct {
 	errs []error
 }
 
-// ended waits for them.
+// ended waits for them, and returns what failed since it was asked last.
 func (u *underway) ended() error {
 	u.Wait()
-	return errors.Join(u.errs...)
+	errs := u.errs
+	u.errs = nil
+	return errors.Join(errs...)
 }
 
 // remaining are the deliveries of a job that are not settled yet.
