@@ -58,7 +58,7 @@ soak: ## rules, ticks and the mirror against their references, on and on: SOAK=1
 
 chaos: ## workers and Postgres killed in a merchant's life, judged; SEEDS=3 KILLS=1000 CUSTOMERS=5000 DAYS=60
 	@$(SETUP) go postgres
-	go test -count=1 -timeout 24h -run '^TestChaos_(broken|large)$$' ./cmd/dunlin -chaos-seeds $(or $(SEEDS),3) -chaos-kills $(or $(KILLS),1000) -chaos-customers $(or $(CUSTOMERS),5000) -chaos-days $(or $(DAYS),60)
+	go test -count=1 -timeout 24h -v -parallel 3 -run '^TestChaos_(broken|large)$$' ./cmd/dunlin -chaos-seeds $(or $(SEEDS),3) -chaos-kills $(or $(KILLS),1000) -chaos-customers $(or $(CUSTOMERS),5000) -chaos-days $(or $(DAYS),60)
 
 clean: ## remove what was built
 	@rm -rf bin

@@ -44,12 +44,16 @@ func TestChaos_large(t *testing.T) {
 		return // nobody asked for it
 	}
 	fmt.Println(chaosHeader)
-	for seed := range *chaosSeeds {
-		r := chaos(t, chaosConfig{Seed: int64(seed + 1), Customers: *chaosCustomers, Days: *chaosDays, Kills: *chaosKills, Crash: true})
-		fmt.Println(r)
-		if len(r.tripped()) > 0 {
-			t.Errorf("seed %d\n got %v\nwant no verdicts\n%s", seed+1, r.tripped(), strings.Join(append(r.Details, r.unnamed...), "\n"))
-		}
+	for i := range *chaosSeeds {
+		seed := int64(i + 1)
+		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
+			t.Parallel() // a life waits more than it computes
+			r := chaos(t, chaosConfig{Seed: seed, Customers: *chaosCustomers, Days: *chaosDays, Kills: *chaosKills, Crash: true})
+			fmt.Println(r)
+			if len(r.tripped()) > 0 {
+				t.Errorf("seed %d\n got %v\nwant no verdicts\n%s", seed, r.tripped(), strings.Join(append(r.Details, r.unnamed...), "\n"))
+			}
+		})
 	}
 }
 

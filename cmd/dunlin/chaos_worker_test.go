@@ -58,7 +58,7 @@ func chaosChild() int {
 		}
 		defer pool.Close()
 		clock := &farClock{url: os.Getenv(chaosClock)}
-		broken, deliverers := os.Getenv(chaosBreak), 4
+		broken, deliverers := os.Getenv(chaosBreak), 50
 		if broken == sendsLate {
 			deliverers = 100 // who holds a message back does nothing else
 		}

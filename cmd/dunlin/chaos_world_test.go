@@ -56,7 +56,8 @@ const (
 	// to wait after each kill: well above [chaosPatience]. Machine time.
 	chaosLease = 3 * chaosPatience
 
-	// chaosStuck is how long nothing may come of waiting. Machine time.
+	// chaosStuck is how long nothing may come of waiting: hundreds may be due at one
+	// instant, and each 429 stops them all for a second. Machine time.
 	chaosStuck = 2 * time.Minute
 )
 
@@ -212,7 +213,10 @@ func (m *mayhem) live() {
 		if m.world.Now().After(m.planned.AddDate(0, 0, m.Days)) {
 			m.t.Fatalf("kills\n got %d in twice the time\nwant %d", m.kills, m.Kills)
 		}
-		m.step()
+		day := m.world.Now().YearDay()
+		if m.step(); m.world.Now().YearDay() != day {
+			m.t.Logf("seed %d: %s, %d of %d kills", m.Seed, m.world.Now().Format(time.DateOnly), m.kills, m.Kills)
+		}
 	}
 	m.amiss.Store(false)
 	for end := m.world.Now().AddDate(0, 0, 1); m.world.Now().Before(end); {
@@ -249,14 +253,19 @@ func (m *mayhem) settled() {
 	m.t.Helper()
 	now := m.world.Now()
 	var swept time.Time
-	for start := time.Now(); ; {
+	came := m.ended()
+	for since := time.Now(); ; {
 		m.staff()
 		pending, err := jobs.ReadPending(m.t.Context(), m.db.Pool, now)
 		if err == nil && pending.None() && pending.Ticked != nil && !pending.Ticked.Before(now) {
 			return
 		}
-		if time.Since(start) > chaosStuck {
-			m.t.Fatalf("stuck at %s: %+v (%v)", now.Format(time.RFC3339), pending, err)
+		if time.Since(since) > chaosStuck {
+			before := came
+			if came = m.ended(); came == before {
+				m.t.Fatalf("stuck at %s: %+v (%v)", now.Format(time.RFC3339), pending, err)
+			}
+			since = time.Now()
 		}
 		if err == nil && pending.Due+pending.Claimed+pending.Events > 0 {
 			m.harm(now)
@@ -269,6 +278,18 @@ func (m *mayhem) settled() {
 			m.t.Fatal(err)
 		}
 	}
+}
+
+// ended counts what has come to an end so far.
+func (m *mayhem) ended() (n int64) {
+	m.t.Helper()
+	if err := m.db.QueryRow(m.t.Context(), `
+		select (select count(*) from dunlin.stripe_events where state <> 'stored')
+		     + (select count(*) from dunlin.deliveries where state not in ('planned', 'claimed'))
+		     + (select count(*) from dunlin.enrollments where state <> 'active')`).Scan(&n); err != nil {
+		m.t.Fatal(err)
+	}
+	return n
 }
 
 // harm kills a worker, if it is time for one more, and Postgres once.
