@@ -141,7 +141,7 @@ func Decide(s Situation) Decision {
 	if d, held := s.held(); held {
 		return d
 	}
-	if s.Step.Action == Task { // for a colleague: a ticket when there is a contact, else a row of ours
+	if !s.needsContact() {
 		if d, waits := s.tested(); waits {
 			return d
 		}
@@ -188,11 +188,16 @@ func (s Situation) held() (Decision, bool) {
 	return s.wait(longest.Reason, longest.Until), true
 }
 
+// needsContact reports whether the step is about a contact of Intercom's. A task
+// does without one, as a row of ours, and so does an address that is called about
+// the customer, unless the call is to reach them.
+func (s Situation) needsContact() bool {
+	return s.Step.Contact || s.Step.Action != Task && s.Step.Action != Webhook
+}
+
 // contactable waits until it is known who the contact is.
 func (s Situation) contactable() (Decision, bool) {
 	switch {
-	case s.Step.Action == Webhook && !s.Step.Contact:
-		return Decision{}, false
 	case s.DryRun && s.NoIntercom: // nobody to ask about the contact
 		return Decision{Verdict: Skip, Reason: DryRun}, true
 	case s.stale():
@@ -207,9 +212,9 @@ func (s Situation) contactable() (Decision, bool) {
 	return Decision{}, false
 }
 
-// tested waits with a task while only test contacts receive: who tries a campaign
-// out does not mean their colleagues to have everybody on their hands. Whose task
-// it is has to be known then.
+// tested waits with what needs no contact while only test contacts receive: who
+// tries a campaign out does not mean their colleagues, or their other programs, to
+// have everybody on their hands. Whom it is about has to be known then.
 func (s Situation) tested() (Decision, bool) {
 	switch {
 	case len(s.Settings.TestContacts) == 0, s.DryRun && s.NoIntercom:

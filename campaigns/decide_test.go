@@ -42,7 +42,6 @@ func clearFor(step Step) Situation {
 // Whom an obstacle stops.
 func every(Step) bool      { return true }
 func reaching(s Step) bool { return s.Contact }
-func tested(s Step) bool   { return needingContact(s) || s.Action == Task }
 
 func needingContact(s Step) bool { return s.Contact || s.Action != Task && s.Action != Webhook }
 
@@ -103,7 +102,7 @@ var obstacles = []obstacle{
 	{Disputed, Wait, 20 * time.Hour, reaching, func(s *Situation) { hold(s, Disputed, 20*time.Hour) }},
 	{ContactStale, Wait, time.Minute, needingContact, func(s *Situation) { s.Contact.Checked = s.Now.Add(-contactFresh - time.Second) }},
 	{NoContact, Wait, 12 * time.Hour, needingContact, func(s *Situation) { s.Contact.State = "none" }},
-	{TestOnly, Wait, time.Hour, tested, func(s *Situation) { s.Settings.TestContacts = []string{"b@example.com"} }},
+	{TestOnly, Wait, time.Hour, every, func(s *Situation) { s.Settings.TestContacts = []string{"b@example.com"} }},
 	{OptedOut, Skip, 0, reaching, func(s *Situation) { s.Contact.OptOut = "tag quiet" }},
 	{QuietNow, Wait, 10 * time.Hour, reaching, func(s *Situation) { s.Settings.Quiet = workspace.QuietSpan{From: 11 * 60, To: 22 * 60} }},
 	{BudgetSpent, Wait, 4 * 24 * time.Hour, reaching, func(s *Situation) { contacted(s, 72*time.Hour, 48*time.Hour, 24*time.Hour) }},
@@ -179,6 +178,9 @@ func TestDecide_cases(t *testing.T) {
 		{"a task of who is no contact, beside test contacts", Task, func(s *Situation) {
 			s.Settings.TestContacts, s.Contact.State, s.Contact.ID = []string{"c1"}, "none", ""
 		}, Decision{Wait, TestOnly, clear(Task).Now.Add(time.Hour)}},
+		{"a webhook about who is no contact, beside test contacts", Webhook, func(s *Situation) {
+			s.Settings.TestContacts, s.Contact.State, s.Contact.ID = []string{"c1"}, "none", ""
+		}, Decision{Wait, TestOnly, clear(Webhook).Now.Add(time.Hour)}},
 		{"a task beside test contacts, and Intercom not asked yet", Task, func(s *Situation) {
 			s.Settings.TestContacts, s.Contact = []string{"c1"}, Contact{}
 		}, Decision{Wait, ContactStale, clear(Task).Now.Add(time.Minute)}},
@@ -379,7 +381,7 @@ func against(s Situation) string {
 		return "a hold"
 	case needingContact(s.Step) && (s.Contact.State != "linked" || len(s.Settings.TestContacts) > 0 || s.Now.Sub(s.Contact.Checked) > contactFresh):
 		return "whom it is for"
-	case s.Step.Action == Task && len(s.Settings.TestContacts) > 0:
+	case !needingContact(s.Step) && len(s.Settings.TestContacts) > 0:
 		return "the test contacts"
 	case !s.Step.Contact:
 		return ""

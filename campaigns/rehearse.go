@@ -145,7 +145,7 @@ func (s *Store) foretell(ctx context.Context, tx pgx.Tx, r *Rehearsal, now time.
 		for _, x := range list {
 			r.Decided++
 			x.DryRun, x.NoIntercom, x.NoOlderThan = false, false, 0
-			if x.stale() && (x.Step.Action != Task || r.TestContacts > 0) {
+			if x.stale() && (x.needsContact() || r.TestContacts > 0) {
 				r.Unread++
 				email, _ := x.picture.Value("email").(string)
 				x.Contact.State, x.Contact.Email, x.Contact.Checked = cmp.Or(x.Contact.State, "linked"), cmp.Or(x.Contact.Email, email), now

@@ -89,7 +89,7 @@ func (c campaignsStartCmd) rehearse(ctx context.Context, a *app, p *product) err
 func (a *app) showRehearsal(r campaigns.Rehearsal) error {
 	a.say("campaign %s, version %d: of %s, %d would be enrolled and %d passed over", r.Campaign, r.Version, plural(r.Members, "member"), r.Enrolled, r.Passed)
 	if r.TestContacts > 0 {
-		a.say("only test contacts receive for now (%d in the workspace's test_contacts); for everybody else messages, tags and tasks wait", r.TestContacts)
+		a.say("only test contacts receive for now (%d in the workspace's test_contacts); for everybody else every step waits", r.TestContacts)
 	}
 	if a.env.DryRun {
 		a.say("DRY_RUN is set: whatever would be sent is recorded as skipped instead, and never sent later")
