@@ -169,6 +169,52 @@ func TestImport_SendsEventsOnce(t *testing.T) {
 	}
 }
 
+// Intercom takes events of one contact, name and second for one; invoices of
+// several subscriptions are made in one second.
+func TestImport_EventsOfOneSecond(t *testing.T) {
+	t.Parallel()
+	w := newImport(t, 2, nil)
+	at := noon
+	w.Now = func() time.Time { return at }
+	from := 0
+	events := func() (out []string) {
+		t.Helper()
+		if err := w.importRound(); err != nil {
+			t.Fatal(err)
+		}
+		for _, a := range w.intercom.Accepted()[from:] {
+			if a.Kind == "event" {
+				_, object, _ := strings.Cut(a.Text, "stripe_object: ")
+				out = append(out, fmt.Sprintf("%s, again: %t", object, a.Again))
+			}
+		}
+		from = len(w.intercom.Accepted())
+		slices.Sort(out)
+		return out
+	}
+	if got := events(); len(got) != 0 {
+		t.Errorf("when it was switched on: %q", got)
+	}
+	at = noon.Add(2 * time.Second)
+	w.happened(0, "invoice_created", "in_0", noon.Add(-time.Second), nil) // before that
+	w.happened(0, "invoice_created", "in_1", noon, nil)
+	w.happened(0, "charged", "ch_1", noon, nil)
+	w.happened(0, "invoice_created", "in_2", noon.Add(time.Millisecond), nil)
+	w.happened(0, "invoice_created", "in_3", noon.Add(time.Second), nil)
+	w.happened(1, "invoice_created", "in_4", noon, nil)
+	w.happened(0, "invoice_created", "in_5", noon.Add(2*time.Second), nil)
+	if diff := cmp.Diff([]string{"ch_1, again: false", "in_1, again: false", "in_2, again: false", "in_3, again: false", "in_4, again: false"}, events()); diff != "" {
+		t.Errorf("sent (-want +got)\n%s", diff)
+	}
+	if got := events(); len(got) != 0 {
+		t.Errorf("ahead of its time: %q", got)
+	}
+	at = at.Add(time.Second)
+	if diff := cmp.Diff([]string{"in_5, again: false"}, events()); diff != "" {
+		t.Errorf("a second later (-want +got)\n%s", diff)
+	}
+}
+
 // A round that breaks off goes on where it was, and does nothing twice.
 func TestImport_GoesOnAfterAFailure(t *testing.T) {
 	t.Parallel()
