@@ -184,32 +184,31 @@ func TestClaim_readsAgain(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name, change, want string
-		ended              string // why the enrollment ended
 		tag                bool
 	}{
-		{"nothing changed", `select 1`, "claimed -", "active -", false},
-		{"who has just paid", `update dunlin.customers set delinquent = false`, "skipped left_segment", "exited left_segment", false},
-		{"a member by the tick, not by the rule", `update dunlin.customers set deleted = true`, "skipped left_segment", "exited left_segment", false},
-		{"a tag for who has just paid", `update dunlin.customers set delinquent = false`, "skipped left_segment", "exited left_segment", true},
-		{"the condition", `update dunlin.customers set plan = 'Pro'`, "skipped condition_false", "active -", false},
+		{"nothing changed", `select 1`, "claimed -", false},
+		{"who has just paid", `update dunlin.customers set delinquent = false`, "planned left_segment", false},
+		{"a member by the tick, not by the rule", `update dunlin.customers set deleted = true`, "planned left_segment", false},
+		{"a tag for who has just paid", `update dunlin.customers set delinquent = false`, "planned left_segment", true},
+		{"the condition", `update dunlin.customers set plan = 'Pro'`, "skipped condition_false", false},
 		{"news that wait", `insert into dunlin.stripe_events (account_id, customer, id, type, api_version, class, object_id, created, raw, received_at)
-			select account_id, stripe_id, 'evt_1', 'invoice.paid', '', 'invoice', 'in_1', projected_at, '{}', projected_at from dunlin.customers`, "planned unapplied_event", "active -", false},
+			select account_id, stripe_id, 'evt_1', 'invoice.paid', '', 'invoice', 'in_1', projected_at, '{}', projected_at from dunlin.customers`, "planned unapplied_event", false},
 		{"somebody else's news", `insert into dunlin.stripe_events (account_id, customer, id, type, api_version, class, object_id, created, raw, received_at)
-			select account_id, 'cus_other', 'evt_1', 'invoice.paid', '', 'invoice', 'in_1', projected_at, '{}', projected_at from dunlin.customers`, "claimed -", "active -", false},
-		{"opted out", `update dunlin.links set opted_out = 'tag'`, "skipped opted_out", "active -", false},
-		{"a tag is no message", `update dunlin.links set opted_out = 'tag'`, "claimed -", "active -", true},
-		{"stopped", `insert into dunlin.stops (stopped_at) values (now())`, "planned stopped", "active -", false},
-		{"stopped and lifted", `insert into dunlin.stops (stopped_at, lifted_at) values (now(), now())`, "claimed -", "active -", false},
-		{"paused", `update dunlin.campaigns set state = 'paused'`, "planned campaign_paused", "active -", false},
-		{"no contact", `update dunlin.links set state = 'none', contact_id = null`, "planned no_contact", "active -", false},
-		{"several contacts", `update dunlin.links set state = 'ambiguous', contact_id = null`, "planned ambiguous_contact", "active -", false},
-		{"never asked", `delete from dunlin.links`, "planned contact_unread", "active -", false},
-		{"asked long ago", `update dunlin.links set checked_at = checked_at - interval '16 minutes'`, "planned contact_unread", "active -", false},
-		{"where it is night", `update dunlin.links set timezone = 'Pacific/Auckland'`, "planned quiet_hours", "active -", false},
-		{"where nobody knows", `update dunlin.customers set country = null`, "claimed -", "active -", false},
-		{"the segment's rule", `update dunlin.segment_versions set rule = 'deleted' where name = 'owing'`, "skipped left_segment", "exited left_segment", false},
-		{"a rule that does not check any more", `update dunlin.segment_versions set rule = 'delinqent' where name = 'owing'`, "planned unreadable", "active -", false},
-		{"a campaign that does not parse any more", `update dunlin.campaign_versions set source = source || E'gaol: x\n'`, "planned unreadable", "active -", false},
+			select account_id, 'cus_other', 'evt_1', 'invoice.paid', '', 'invoice', 'in_1', projected_at, '{}', projected_at from dunlin.customers`, "claimed -", false},
+		{"opted out", `update dunlin.links set opted_out = 'tag'`, "skipped opted_out", false},
+		{"a tag is no message", `update dunlin.links set opted_out = 'tag'`, "claimed -", true},
+		{"stopped", `insert into dunlin.stops (stopped_at) values (now())`, "planned stopped", false},
+		{"stopped and lifted", `insert into dunlin.stops (stopped_at, lifted_at) values (now(), now())`, "claimed -", false},
+		{"paused", `update dunlin.campaigns set state = 'paused'`, "planned campaign_paused", false},
+		{"no contact", `update dunlin.links set state = 'none', contact_id = null`, "planned no_contact", false},
+		{"several contacts", `update dunlin.links set state = 'ambiguous', contact_id = null`, "planned ambiguous_contact", false},
+		{"never asked", `delete from dunlin.links`, "planned contact_unread", false},
+		{"asked long ago", `update dunlin.links set checked_at = checked_at - interval '16 minutes'`, "planned contact_unread", false},
+		{"where it is night", `update dunlin.links set timezone = 'Pacific/Auckland'`, "planned quiet_hours", false},
+		{"where nobody knows", `update dunlin.customers set country = null`, "claimed -", false},
+		{"the segment's rule", `update dunlin.segment_versions set rule = 'deleted' where name = 'owing'`, "planned left_segment", false},
+		{"a rule that does not check any more", `update dunlin.segment_versions set rule = 'delinqent' where name = 'owing'`, "planned unreadable", false},
+		{"a campaign that does not parse any more", `update dunlin.campaign_versions set source = source || E'gaol: x\n'`, "planned unreadable", false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -230,15 +229,52 @@ func TestClaim_readsAgain(t *testing.T) {
 				t.Error("the decision left no trace")
 			}
 			w.wantDelivery(k, tt.want)
-			want(t, "enrollment", w.enrollments(id), []string{"c [entry 2026-03-02T12:00:00Z] v1 " + tt.ended})
-			if strings.HasPrefix(tt.ended, "exited") {
-				w.wantDelivery(w.key(id, "c", "later"), "skipped left_segment")
-			}
+			want(t, "enrollment", w.enrollments(id), []string{"c [entry 2026-03-02T12:00:00Z] v1 active -"})
 			if d := w.delivery(k); d.State == "planned" && !d.DueAt.After(noon) {
 				t.Errorf("waits until %s, which is not after now", d.DueAt)
 			}
 		})
 	}
+}
+
+// TestClaim_leftBetweenEvaluations: a claim sees that somebody has left, before
+// the segment was evaluated again. That ends the enrollment; who is back by then
+// has not left, and is not forgotten (nothing-lost).
+func TestClaim_leftBetweenEvaluations(t *testing.T) {
+	t.Parallel()
+	const paid, owes = `update dunlin.customers set delinquent = false`, `update dunlin.customers set delinquent = true`
+	t.Run("gone", func(t *testing.T) {
+		t.Parallel()
+		w, id := due(t, mark)
+		k := w.key(id, "c", "mark")
+		w.exec(paid)
+		w.claim(k, noon)
+		w.wantDelivery(k, "planned left_segment")
+		w.leave(id, "owing")
+		w.enroll(noon.Add(time.Minute))
+		w.wantDelivery(k, "skipped left_segment")
+		want(t, "enrollment", w.enrollments(id), []string{"c [entry 2026-03-02T12:00:00Z] v1 exited left_segment"})
+	})
+	t.Run("back", func(t *testing.T) {
+		t.Parallel()
+		w, id := due(t, mark)
+		k := w.key(id, "c", "mark")
+		w.exec(paid)
+		w.claim(k, noon)
+		w.exec(owes) // the next invoice fails
+		w.enroll(noon.Add(10 * time.Minute))
+		if _, ok := w.claim(k, noon.Add(10*time.Minute)); !ok {
+			w.wantDelivery(k, "claimed -")
+		}
+	})
+	t.Run("never evaluated again", func(t *testing.T) {
+		t.Parallel()
+		w, id := due(t, mark)
+		k := w.key(id, "c", "mark")
+		w.exec(paid)
+		w.claim(k, noon.Add(4*day))
+		w.wantDelivery(k, "skipped left_segment")
+	})
 }
 
 func TestClaim_cardReplaced(t *testing.T) {

@@ -119,8 +119,10 @@ func Decide(s Situation) Decision {
 		return Decision{Verdict: Stop, Reason: GoalReached}
 	case !s.SameEpisode && !s.NeverExit:
 		return Decision{Verdict: Stop, Reason: EpisodeOver}
-	case !s.Member && !s.NeverExit:
-		return Decision{Verdict: Stop, Reason: LeftSegment}
+	case !s.Member && !s.NeverExit && s.expired():
+		return Decision{Verdict: Skip, Reason: LeftSegment}
+	case !s.Member && !s.NeverExit: // the segment's next evaluation ends the enrollment; if it finds a member, none has left
+		return s.wait(LeftSegment, s.Now.Add(recheckNews))
 	case s.Step.Name == "":
 		return Decision{Verdict: Skip, Reason: StepGone}
 	case s.Scheduled == nil:

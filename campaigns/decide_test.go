@@ -78,7 +78,7 @@ var obstacles = []obstacle{
 	{SegmentWaits, Wait, time.Hour, every, func(s *Situation) { s.SegmentWaits = true }},
 	{GoalReached, Stop, 0, every, func(s *Situation) { s.Goal = true }},
 	{EpisodeOver, Stop, 0, every, func(s *Situation) { s.SameEpisode = false }},
-	{LeftSegment, Stop, 0, every, func(s *Situation) { s.Member = false }},
+	{LeftSegment, Wait, 5 * time.Minute, every, func(s *Situation) { s.Member = false }},
 	{StepGone, Skip, 0, every, func(s *Situation) { s.Step.Name = "" }},
 	{AnchorMissing, Wait, time.Hour, every, func(s *Situation) { s.Scheduled, s.Expires = nil, nil }},
 	{NotYet, Wait, 3 * time.Hour, every, func(s *Situation) {
@@ -114,7 +114,7 @@ var obstacles = []obstacle{
 
 // undone are obstacles of less weight that cannot be put together with one of
 // more: they would take back what it says.
-var undone = map[Reason][]Reason{AnchorMissing: {NotYet}, SegmentWaits: {Expired}}
+var undone = map[Reason][]Reason{AnchorMissing: {NotYet}, SegmentWaits: {Expired}, LeftSegment: {Expired}}
 
 // TestDecide_precedence puts each obstacle before all that weigh less: the reason
 // is always the heaviest that holds for the step.
@@ -349,7 +349,7 @@ func TestDecide_always(t *testing.T) {
 			if d.Reason == "" || d.Reason.Words() == string(d.Reason) || !d.Until.IsZero() {
 				rt.Fatalf("%+v", d)
 			}
-			if (d.Verdict == Stop) != slices.Contains([]Reason{GoalReached, EpisodeOver, LeftSegment}, d.Reason) {
+			if (d.Verdict == Stop) != slices.Contains([]Reason{GoalReached, EpisodeOver}, d.Reason) {
 				rt.Fatalf("%+v", d)
 			}
 		case Send:

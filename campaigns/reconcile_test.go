@@ -403,6 +403,8 @@ func TestSettleUnknown(t *testing.T) {
 		if _, ok := w.claim(c.Key, noon.Add(time.Hour)); ok {
 			t.Error("sent to somebody who has paid (no-stale-contact)")
 		}
+		w.leave(c.Key.Customer, "owing")
+		w.enroll(noon.Add(2 * time.Hour))
 		w.wantDelivery(c.Key, "skipped left_segment")
 	})
 	t.Run("a task needs its ticket", func(t *testing.T) {

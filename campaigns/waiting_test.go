@@ -193,11 +193,12 @@ func TestWaiting_acceptedBeforeTheTick(t *testing.T) {
 	if _, ok := w.claim(w.key(ids[0], "leaving", "call"), at); ok {
 		t.Error("who left was claimed")
 	}
-	want(t, "who left", w.states(ids[0]), []string{"leaving exited left_segment"})
+	w.wantDelivery(w.key(ids[0], "leaving", "call"), "planned left_segment")
 	if _, ok := w.claim(w.key(ids[19], "leaving", "call"), at); !ok {
 		t.Error("who stayed was not claimed")
 	}
 	w.tick(at.Add(time.Second))
+	want(t, "who left", w.states(ids[0]), []string{"leaving exited left_segment"})
 	want(t, "the others who left", w.states(ids[14]), []string{"leaving exited left_segment"})
 }
 

@@ -175,6 +175,8 @@ func (a *Answer) toChange(t *Taken) string {
 		return "dunlin campaigns resume " + a.Campaign
 	case SegmentWaits:
 		return "dunlin segments accept " + a.definition.Segment
+	case LeftSegment:
+		return "the rule of segment " + a.definition.Segment + " is true of them again when the segment is evaluated next; else the enrollment ends then"
 	case Unapplied:
 		return "the news from Stripe is applied; when that takes long, dunlin doctor says what keeps it, as an account without its key does"
 	case DataOld:
