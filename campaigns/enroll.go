@@ -70,7 +70,7 @@ func (s *Store) Follow(ctx context.Context, tx pgx.Tx, t segments.Tick) (int64, 
 		if waiting[d.Segment] || !concerns(t, d) {
 			continue
 		}
-		n, err := enroll(ctx, tx, d, settings, t, false)
+		n, _, err := enroll(ctx, tx, d, settings, t, false)
 		if err != nil {
 			return 0, fmt.Errorf("campaign %q: %w", d.Name, err)
 		}
@@ -204,9 +204,10 @@ func anchorSQL(d Definition) string {
 	return column
 }
 
-// enroll makes the missing enrollments of one campaign. When passOver is set
-// they are made as ended at once: members from before the campaign's start.
-func enroll(ctx context.Context, tx pgx.Tx, d Definition, settings workspace.Settings, t segments.Tick, passOver bool) (int64, error) {
+// enroll makes the missing enrollments of one campaign, and returns how many. When
+// passOver is set they are made as ended at once: members from before the
+// campaign's start.
+func enroll(ctx context.Context, tx pgx.Tx, d Definition, settings workspace.Settings, t segments.Tick, passOver bool) (enrolled, passed int64, err error) {
 	args := pgx.NamedArgs{
 		"campaign": d.Name, "version": d.Version, "segment": d.Segment, "trigger": d.Trigger, "at": t.At,
 		"every": d.Episode.Every, "zone": settings.Zone.String(), "pass_over": passOver, "already": AlreadyMember, "reentry": ReentryWait,
@@ -224,14 +225,13 @@ func enroll(ctx context.Context, tx pgx.Tx, d Definition, settings workspace.Set
 	}
 	addSteps(args, d)
 
-	var n int64
-	err := tx.QueryRow(ctx, `
+	err = tx.QueryRow(ctx, `
 		with current as (
 			select c.account_id, c.customer_id, m.joined_at, ep.episode,
 			       greatest(@at::timestamptz, (
 			           select max(e.ended_at) + @reenter_after::interval from dunlin.enrollments e
 			           where @reenter_after::interval > interval '0' and e.account_id = c.account_id and e.customer_id = c.customer_id
-			             and e.campaign = @campaign and e.state <> 'active')) as starts_at
+			             and e.campaign = @campaign and e.state <> 'active' and e.reason is distinct from @already)) as starts_at
 			from `+membersSQL(d, t)+`),
 		fresh as (
 			insert into dunlin.enrollments (account_id, customer_id, campaign, episode, version, state, reason, enrolled_at, starts_at, ended_at, goal_until, anchored_at)
@@ -273,12 +273,12 @@ func enroll(ctx context.Context, tx pgx.Tx, d Definition, settings workspace.Set
 			       case when late then @at::timestamptz end
 			from planned
 			on conflict on constraint deliveries_one_contact do nothing)
-		select count(*) filter (where state = 'active') from fresh`, amongArgs(t, args)).Scan(&n)
+		select count(*) filter (where state = 'active'), count(*) filter (where state <> 'active') from fresh`, amongArgs(t, args)).Scan(&enrolled, &passed)
 	if err != nil {
-		return 0, fmt.Errorf("enroll: %w", err)
+		return 0, 0, fmt.Errorf("enroll: %w", err)
 	}
 	if d.CatchUp != CatchUpNone {
-		return n, nil
+		return enrolled, passed, nil
 	}
 	// Of whom every step's time has passed nothing is left to do.
 	_, err = tx.Exec(ctx, `
@@ -288,9 +288,9 @@ func enroll(ctx context.Context, tx pgx.Tx, d Definition, settings workspace.Set
 			where d.account_id = e.account_id and d.customer_id = e.customer_id and d.campaign = e.campaign and d.episode = e.episode
 			  and d.state <> 'skipped')`, pgx.StrictNamedArgs{"campaign": d.Name, "version": d.Version, "at": t.At})
 	if err != nil {
-		return 0, fmt.Errorf("finish enrollments: %w", err)
+		return 0, 0, fmt.Errorf("finish enrollments: %w", err)
 	}
-	return n, nil
+	return enrolled, passed, nil
 }
 
 // lateSQL is whether a step of own_time is too late at an instant: of the steps

@@ -425,7 +425,7 @@ func TestVersions_rolledBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.saveCampaign(tx, "c", onEntry, `{name: never, at: 0 days, tag: x}`); err != nil {
+	if _, err := w.saveCampaign(tx, "c", onEntry, noon, `{name: never, at: 0 days, tag: x}`); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := w.store.Start(t.Context(), tx, "c", noon); err != nil {
@@ -600,4 +600,20 @@ func TestEnroll_invoices(t *testing.T) {
 	w.wantDelivery(k, "skipped episode_over")
 	w.enroll(noon.Add(2 * day))
 	want(t, "two days on", w.enrollments(id), []string{"c [in_due] v1 exited episode_over", "c [in_failed] v1 active -", "c [in_later] v1 active -"})
+}
+
+// Who was passed over at the start has not been written to: back in the segment,
+// they do not wait as who has.
+func TestEnroll_joinsAgainAfterItWasPassedOver(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	id := w.customer("ann", nil)
+	w.join(id, "owing", noon.Add(-day))
+	w.campaign("c", "segment: owing\nepisode: entry\nexisting: ignore", mark)
+	w.start("c", noon)
+	w.leave(id, "owing")
+	w.enroll(noon.Add(day))
+	w.join(id, "owing", noon.Add(2*day))
+	w.enroll(noon.Add(2 * day))
+	want(t, "steps", w.rows(id), []string{"c/mark planned - 48h0m0s"})
 }

@@ -54,8 +54,12 @@ func (s *Store) Start(ctx context.Context, tx pgx.Tx, name string, now time.Time
 		return Start{}, fmt.Errorf("campaign %q: its segment %q changed unusually; look at it with dunlin segments list, and if it is right, dunlin segments accept %s", name, d.Segment, d.Segment)
 	}
 	if !d.EnrollExisting && d.Trigger == "" {
-		if err := membersKnown(ctx, tx, d); err != nil {
+		known, err := membersKnown(ctx, tx, d)
+		switch {
+		case err != nil:
 			return Start{}, err
+		case !known:
+			return Start{}, fmt.Errorf("campaign %q passes over the members of segment %q (existing: ignore), and who they are is not known yet; start it after the first sync and the next tick (dunlin tick)", d.Name, d.Segment)
 		}
 	}
 	out := Start{Campaign: name, Version: version}
@@ -68,33 +72,13 @@ func (s *Store) Start(ctx context.Context, tx pgx.Tx, name string, now time.Time
 	if err := enter(ctx, tx, name, Running, now); err != nil {
 		return Start{}, err
 	}
-	if out.Enrolled, err = enroll(ctx, tx, d, settings, segments.Tick{At: now, Everyone: true}, !d.EnrollExisting); err != nil {
+	if out.Enrolled, _, err = enroll(ctx, tx, d, settings, segments.Tick{At: now, Everyone: true}, !d.EnrollExisting); err != nil {
 		return Start{}, fmt.Errorf("start campaign %q: %w", name, err)
 	}
 	if !d.EnrollExisting && d.Trigger == "" {
 		out.Passed = out.Members
 	}
 	return out, nil
-}
-
-// membersKnown refuses to pass over the members of a segment before it is known
-// who they are: with the next tick all of them would be new (no-surprise-blast).
-func membersKnown(ctx context.Context, tx pgx.Tx, d Definition) error {
-	var known bool
-	err := tx.QueryRow(ctx, `
-		select coalesce(g.version = s.version and s.fault is null and s.told_customer is null and coalesce(g.missed, 'schedule') = 'schedule'
-		                and g.accounts @> (select coalesce(array_agg(account_id), '{}') from dunlin.accounts), false)
-		from dunlin.segments s left join dunlin.generations g using (generation)
-		where s.name = $1`, d.Segment).Scan(&known)
-	switch {
-	case errors.Is(err, pgx.ErrNoRows):
-		return fmt.Errorf("segment %q of campaign %q: %w", d.Segment, d.Name, workspace.ErrNotFound)
-	case err != nil:
-		return fmt.Errorf("start campaign %q: %w", d.Name, err)
-	case !known:
-		return fmt.Errorf("campaign %q passes over the members of segment %q (existing: ignore), and who they are is not known yet; start it after the first sync and the next tick (dunlin tick)", d.Name, d.Segment)
-	}
-	return nil
 }
 
 // Pause makes whatever is planned in a campaign wait, and enrolls nobody.
@@ -138,7 +122,7 @@ func (s *Store) Resume(ctx context.Context, tx pgx.Tx, name string, now time.Tim
 	if err != nil {
 		return Resumption{}, err
 	}
-	if out.Enrolled, err = enroll(ctx, tx, d, settings, segments.Tick{At: now, Everyone: true}, false); err != nil {
+	if out.Enrolled, _, err = enroll(ctx, tx, d, settings, segments.Tick{At: now, Everyone: true}, false); err != nil {
 		return Resumption{}, fmt.Errorf("resume campaign %q: %w", name, err)
 	}
 	return out, nil

@@ -86,27 +86,6 @@ const (
 	Halted  State = "paused"
 )
 
-// Save stores a definition as the next version, unless its text is the one in
-// force. It reports whether it did. Nothing starts, and who is enrolled stays
-// on the version they began with (no-surprise-blast).
-func Save(ctx context.Context, tx pgx.Tx, doc workspace.Document, now time.Time) (bool, error) {
-	tag, err := tx.Exec(ctx, `
-		with new as (
-			insert into dunlin.campaigns (name, version) values (@name, 1)
-			on conflict (name) do update set version = campaigns.version + 1
-			where not exists (
-				select from dunlin.campaign_versions v
-				where v.name = @name and v.version = campaigns.version and v.source = @source)
-			returning name, version)
-		insert into dunlin.campaign_versions (name, version, source, created_at)
-		select name, version, @source, @now from new`,
-		pgx.StrictNamedArgs{"name": doc.Name, "source": doc.Source, "now": now})
-	if err != nil {
-		return false, fmt.Errorf("save campaign %q: %w", doc.Name, err)
-	}
-	return tag.RowsAffected() > 0, nil
-}
-
 // A Listed campaign is a line of dunlin campaigns list.
 type Listed struct {
 	Name      string     `json:"name"`
@@ -262,6 +241,16 @@ func (s *Store) parse(f stored, settings workspace.Settings) (Definition, error)
 	if d, ok := s.parsed[key]; ok {
 		return d, nil
 	}
+	d, err := f.definition(settings)
+	if err != nil {
+		return Definition{}, err
+	}
+	s.parsed[key] = d
+	return d, nil
+}
+
+// definition reads what is stored; its error is [unreadable].
+func (f stored) definition(settings workspace.Settings) (Definition, error) {
 	docs, faults := workspace.Parse(fmt.Sprintf("campaign %s version %d", f.Name, f.Version), []byte(f.Source))
 	if len(faults) > 0 || len(docs) != 1 {
 		return Definition{}, unreadable{fmt.Errorf("stored campaign %q version %d does not parse: %w", f.Name, f.Version, faults)}
@@ -271,6 +260,5 @@ func (s *Store) parse(f stored, settings workspace.Settings) (Definition, error)
 		return Definition{}, unreadable{fmt.Errorf("stored campaign %q version %d: %w", f.Name, f.Version, faults)}
 	}
 	d.Version = f.Version
-	s.parsed[key] = d
 	return d, nil
 }

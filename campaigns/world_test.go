@@ -225,23 +225,24 @@ func (w *world) campaign(name, head string, steps ...string) bool {
 	w.t.Helper()
 	var stored bool
 	w.tx(func(tx pgx.Tx) (err error) {
-		stored, err = w.saveCampaign(tx, name, head, steps...)
+		edit, err := w.saveCampaign(tx, name, head, noon, steps...)
+		stored = edit.Stored
 		return err
 	})
 	return stored
 }
 
-func (w *world) saveCampaign(tx pgx.Tx, name, head string, steps ...string) (bool, error) {
+func (w *world) saveCampaign(tx pgx.Tx, name, head string, at time.Time, steps ...string) (Edit, error) {
 	w.t.Helper()
 	doc := document(w.t, "kind: campaign\nname: "+name+"\n"+head+"\nsteps:\n  - "+strings.Join(steps, "\n  - ")+"\n")
 	settings, err := workspace.Load(w.t.Context(), tx)
 	if err != nil {
-		return false, err
+		return Edit{}, err
 	}
 	if _, faults := Parse(doc, Known{Segments: []string{"owing", "carded", "all"}, Settings: settings}); len(faults) > 0 {
 		w.t.Fatal(faults.Explain())
 	}
-	return Save(w.t.Context(), tx, doc, noon)
+	return Save(w.t.Context(), tx, doc, at)
 }
 
 const (

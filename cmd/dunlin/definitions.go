@@ -26,10 +26,11 @@ type definitionFiles struct {
 type applyCmd struct {
 	definitionFiles
 	Accept []string `help:"Store this segment's change although it is unusually large; may be given several times." placeholder:"SEGMENT"`
+	Yes    bool     `short:"y" help:"Store it, though campaigns that run enroll more customers by that, and reach real contacts."`
 }
 
 func (applyCmd) Help() string {
-	return "Stores definitions as new versions, all of them or, when anything is wrong, none. It starts nothing: see dunlin campaigns start."
+	return "Stores definitions as new versions, all of them or, when anything is wrong, none. It starts nothing: see dunlin campaigns start. Where a change makes a campaign that runs enroll more customers, and reach real contacts, it tells whom, and stores with --yes."
 }
 
 // Run stores.
@@ -39,8 +40,18 @@ func (c applyCmd) Run(ctx context.Context, a *app) error {
 		if err != nil {
 			return err
 		}
-		if set.accepted, err = set.accept(ctx, db.Pool, c.Accept); err != nil {
+		p, err := set.plan(ctx, db.Pool)
+		if err != nil {
 			return err
+		}
+		if set.accepted, err = set.accept(p.segments, c.Accept); err != nil {
+			return err
+		}
+		if !c.Yes && p.enrolls() && a.env.reachesPeople() {
+			if err := a.showMoves(p); err != nil {
+				return err
+			}
+			return usagef("campaigns that run would enroll them and reach real contacts, so nothing was stored; if this is what you want, the same with --yes")
 		}
 		changes, err := set.apply(ctx, db.Pool, time.Now())
 		if err != nil {
@@ -251,6 +262,8 @@ type definitionChange struct {
 	Kind   string `json:"kind"`
 	Name   string `json:"name"`
 	Change string `json:"change"` // stored or unchanged
+
+	edit campaigns.Edit // of a campaign
 }
 
 // apply stores the whole set in one transaction.
@@ -263,7 +276,7 @@ func (set definitionSet) apply(ctx context.Context, db interface {
 		if stored {
 			change = "stored"
 		}
-		changes = append(changes, definitionChange{kind, name, change})
+		changes = append(changes, definitionChange{Kind: kind, Name: name, Change: change})
 		return err
 	}
 	err := pgx.BeginFunc(ctx, db, func(tx pgx.Tx) error {
@@ -280,10 +293,11 @@ func (set definitionSet) apply(ctx context.Context, db interface {
 			}
 		}
 		for _, d := range set.campaigns {
-			stored, err := campaigns.Save(ctx, tx, d, now)
-			if err := note("campaign", d.Name, stored, err); err != nil {
+			edit, err := campaigns.Save(ctx, tx, d, now)
+			if err := note("campaign", d.Name, edit.Stored, err); err != nil {
 				return err
 			}
+			changes[len(changes)-1].edit = edit
 		}
 		for _, name := range set.accepted {
 			if err := segments.Expect(ctx, tx, name, now); err != nil {

@@ -72,7 +72,7 @@ func on(t testing.TB, more ...string) ([]string, *pgxpool.Pool) {
 		t.Fatal(err)
 	}
 	t.Cleanup(pool.Close)
-	return append([]string{"DATABASE_URL=" + url}, more...), pool
+	return append([]string{"DATABASE_URL=" + url, "INTERCOM_API_BASE=http://127.0.0.1:9"}, more...), pool // where nobody listens
 }
 
 // quiet is an app that keeps what it prints.

@@ -28,8 +28,98 @@ func (c planCmd) Run(ctx context.Context, a *app) error {
 		if err != nil {
 			return err
 		}
-		return set.plan(ctx, a, db.Pool)
+		p, err := set.plan(ctx, db.Pool)
+		if err != nil {
+			return err
+		}
+		if err := a.showChanges(p.changes); err != nil {
+			return err
+		}
+		return a.showMoves(p)
 	})
+}
+
+// A plan is what apply would do, and what the next ticks would do then.
+type plan struct {
+	changes   []definitionChange
+	segments  []plannedSegment
+	campaigns []plannedCampaign
+}
+
+// plan applies the set in a transaction that is not committed.
+func (set definitionSet) plan(ctx context.Context, pool *pgxpool.Pool) (out plan, err error) {
+	tx, err := pool.Begin(ctx)
+	if err != nil {
+		return plan{}, fmt.Errorf("plan: %w", err)
+	}
+	out.changes, err = set.apply(ctx, tx, time.Now())
+	if rerr := tx.Rollback(ctx); err == nil && rerr != nil {
+		err = rerr
+	}
+	if err != nil {
+		return plan{}, err
+	}
+	stored := map[string]bool{}
+	for _, c := range out.changes {
+		switch {
+		case c.Kind == "segment" && c.Change == "stored":
+			stored[c.Name] = true
+		case c.Kind == "campaign":
+			i := slices.IndexFunc(set.parsed, func(d campaigns.Definition) bool { return d.Name == c.Name })
+			out.campaigns = append(out.campaigns, plannedCampaign{
+				Kind: c.Kind, Name: c.Name, State: c.edit.State, Rescoped: c.edit.Rescoped,
+				Enroll: c.edit.Enrolled, PassOver: c.edit.Passed, Later: c.edit.Later, definition: set.parsed[i],
+			})
+		}
+	}
+	out.segments, err = set.previews(ctx, pool)
+	for i := range out.segments {
+		s := &out.segments[i]
+		s.changed = stored[s.Name] || set.meansOther || set.names(s.Name, stored)
+	}
+	return out, err
+}
+
+// enrolls reports whether campaigns that have been started enroll more customers
+// because of the change itself (no-surprise-blast).
+func (p plan) enrolls() bool {
+	return slices.ContainsFunc(p.segments, plannedSegment.enrolls) || slices.ContainsFunc(p.campaigns, plannedCampaign.enrolls)
+}
+
+// A plannedCampaign is one campaign's line of a plan.
+type plannedCampaign struct {
+	Kind     string          `json:"kind"`
+	Name     string          `json:"name"`
+	State    campaigns.State `json:"state"`
+	Rescoped bool            `json:"rescoped"`  // it has been started, and would enroll others than before
+	Enroll   int64           `json:"enroll"`    // of them, at once
+	PassOver int64           `json:"pass_over"` // of them
+	Later    bool            `json:"later"`     // they are enrolled when they are known, or when its pause ends
+
+	definition campaigns.Definition
+}
+
+func (p plannedCampaign) enrolls() bool { return p.Rescoped && (p.Enroll > 0 || p.Later) }
+
+// String is the line for people.
+func (p plannedCampaign) String() string {
+	line := fmt.Sprintf("campaign %s: %s for %s", p.Name, plural(len(p.definition.Steps), "step"), p.definition.Audience())
+	switch {
+	case p.State == campaigns.Draft:
+		return line + "; starts only with dunlin campaigns start " + p.Name
+	case !p.Rescoped:
+		return fmt.Sprintf("%s; it is %s: who is enrolled stays on the version they began with", line, p.State)
+	case p.Later && p.State == campaigns.Running:
+		line += "; it is running, and would enroll all of them as soon as it is known who they are"
+	case p.Later:
+		line += "; it is paused, and would enroll all of them when it is resumed"
+	default:
+		line += fmt.Sprintf("; it is %s, and would enroll %d of them at once", p.State, p.Enroll)
+		if p.PassOver > 0 {
+			line += fmt.Sprintf(", and pass over %d", p.PassOver)
+		}
+	}
+	return line + "\n  because its segment, episode or trigger changes; nobody is enrolled twice in the same episode"
 }
 
 // A plannedSegment is one segment's line of a plan.
@@ -43,7 +133,11 @@ type plannedSegment struct {
 	Gone      []string `json:"leave_sample"`
 	Campaigns []string `json:"campaigns"` // started ones: who enters would be enrolled, who leaves would be let go
 	Unusual   bool     `json:"unusual"`   // apply wants it accepted
+
+	changed bool // by the set; else its members have changed by themselves since the last tick
 }
+
+func (p plannedSegment) enrolls() bool { return p.changed && p.Enter > 0 && len(p.Campaigns) > 0 }
 
 // previews compares each segment of the set with its members, were it evaluated
 // now (no-surprise-blast).
@@ -59,7 +153,7 @@ func (set definitionSet) previews(ctx context.Context, pool *pgxpool.Pool) ([]pl
 		if err != nil {
 			return nil, err
 		}
-		p := plannedSegment{"segment", s.Name, c.Members, c.Enter, c.Leave, c.EnterSample, c.LeaveSample, orEmpty(started[s.Name]), false}
+		p := plannedSegment{"segment", s.Name, c.Members, c.Enter, c.Leave, c.EnterSample, c.LeaveSample, orEmpty(started[s.Name]), false, false}
 		p.Unusual = c.Built && (segments.Unusual(set.settings, c.Members, c.Members+c.Enter) || segments.Unusual(set.settings, c.Members, c.Members-c.Leave))
 		out = append(out, p)
 	}
@@ -75,52 +169,38 @@ func (set definitionSet) moved() []segments.Segment {
 	for _, s := range out {
 		moves[s.Name] = true
 	}
-	var names func(name string) bool // whether its members follow from one that moves
-	names = func(name string) bool {
-		return slices.ContainsFunc(set.parents.Names(name), func(p string) bool { return moves[p] || names(p) })
-	}
 	for _, name := range slices.Sorted(maps.Keys(set.parents)) {
-		if r := set.parents[name]; r != nil && !moves[name] && (set.meansOther || names(name)) {
+		if r := set.parents[name]; r != nil && !moves[name] && (set.meansOther || set.names(name, moves)) {
 			out = append(out, segments.Segment{Name: name, Rule: r})
 		}
 	}
 	return out
 }
 
-// plan shows what apply would store, and what the next ticks would then do.
-func (set definitionSet) plan(ctx context.Context, a *app, pool *pgxpool.Pool) error {
-	// The changes are what apply says in a transaction that is not committed.
-	tx, err := pool.Begin(ctx)
-	if err != nil {
-		return fmt.Errorf("plan: %w", err)
+// showMoves shows whom the segments and campaigns of a plan would move.
+func (a *app) showMoves(p plan) error {
+	var lines []fmt.Stringer
+	for _, s := range p.segments {
+		lines = append(lines, s)
 	}
-	changes, err := set.apply(ctx, tx, time.Now())
-	if rerr := tx.Rollback(ctx); err == nil && rerr != nil {
-		err = rerr
+	for _, c := range p.campaigns {
+		lines = append(lines, c)
 	}
-	if err != nil {
-		return err
-	}
-	if err := a.showChanges(changes); err != nil {
-		return err
-	}
-	planned, err := set.previews(ctx, pool)
-	if err != nil {
-		return err
-	}
-	for _, p := range planned {
-		if a.json {
-			if err := a.line(p); err != nil {
-				return err
-			}
+	for _, line := range lines {
+		if !a.json {
+			a.say("%s", line)
 			continue
 		}
-		a.say("%s", p)
-	}
-	for _, d := range set.parsed {
-		a.say("campaign %s: %s for %s; starts only with dunlin campaigns start %s", d.Name, plural(len(d.Steps), "step"), d.Audience(), d.Name)
+		if err := a.line(line); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+// names reports whether the members of a segment follow from one of some.
+func (set definitionSet) names(segment string, some map[string]bool) bool {
+	return slices.ContainsFunc(set.parents.Names(segment), func(p string) bool { return some[p] || set.names(p, some) })
 }
 
 // String is the line for people.
@@ -146,11 +226,7 @@ func sample(ids []string) string {
 
 // accept stops an apply that would move unusually many customers, unless somebody
 // has said that this is meant, and returns the segments of which it is.
-func (set definitionSet) accept(ctx context.Context, pool *pgxpool.Pool, names []string) (accepted []string, err error) {
-	planned, err := set.previews(ctx, pool)
-	if err != nil {
-		return nil, err
-	}
+func (set definitionSet) accept(planned []plannedSegment, names []string) (accepted []string, err error) {
 	known := slices.Sorted(maps.Keys(set.parents))
 	for _, name := range names {
 		if !slices.Contains(known, name) {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -68,6 +69,45 @@ func TestPlan(t *testing.T) {
 	golden(t, "plan_edits.json", p.out)
 	if p.status != exitDone || p.errs != "" {
 		t.Errorf("plan --json\n got status %d, %q on standard error\nwant 0 and nothing", p.status, p.errs)
+	}
+}
+
+// TestApply_enrolls: nobody real is enrolled because of an edit alone; who would be
+// is told first (no-surprise-blast).
+func TestApply_enrolls(t *testing.T) {
+	t.Parallel()
+	environ, pool := chased(t)
+	real := append(slices.Clone(environ), "INTERCOM_API_BASE=https://api.intercom.io")
+	rescoped := strings.Replace(waitingCampaigns, "segment: owing", "segment: dear", 1)
+	wider := segment("owing", "delinquent or mrr > 18")
+	before := versions(t, pool)
+	var all strings.Builder
+	for _, x := range []struct{ title, source string }{
+		{"a wider segment", wider}, {"another segment", rescoped},
+	} {
+		p := dunlin(t, real, x.source, "apply", "-f", "-")
+		fmt.Fprintf(&all, "# %s\n%s%s\n", x.title, p.out, p.errs)
+		if p.status != exitUsage || versions(t, pool) != before {
+			t.Errorf("%s\n got %+v\nwant status 2, and nothing stored", x.title, p)
+		}
+	}
+	for _, x := range []struct{ title, source string }{
+		{"what is stored", segment("owing", "delinquent") + waitingCampaigns},
+		{"other texts", strings.Replace(waitingCampaigns, "steps:", "holdout: 1%\nsteps:", 1)},
+		{"a narrower segment", segment("dear", "mrr > 16")},
+	} {
+		if p := dunlin(t, real, x.source, "apply", "-f", "-"); p.status != exitDone {
+			t.Errorf("%s\n got %+v\nwant it stored", x.title, p)
+		}
+	}
+	ok(t, environ, "", "tick")
+	fmt.Fprintf(&all, "# plan\n%s", func() string { p := dunlin(t, real, rescoped, "plan", "-f", "-"); return p.out + p.errs }())
+	golden(t, "apply_enrolls.txt", all.String())
+	if p := dunlin(t, real, wider+rescoped, "apply", "--yes", "-f", "-"); p.status != exitDone {
+		t.Errorf("apply --yes\n got %+v\nwant it stored", p)
+	}
+	if n := count(t, pool, `select count(*) from dunlin.enrollments where state = 'active'`); n != 16 {
+		t.Errorf("enrolled\n got %d\nwant 16: 12 before, and 4 who are not among them", n)
 	}
 }
 
