@@ -41,6 +41,15 @@ func WaitForNews(ctx context.Context, q customers.Querier, account string) (n in
 	return n, nil
 }
 
+// WaitFor counts the deliveries that wait for a reason.
+func WaitFor(ctx context.Context, q customers.Querier, why Reason) (n int64, err error) {
+	err = q.QueryRow(ctx, `select count(*) from dunlin.deliveries where state = 'planned' and reason = $1`, why).Scan(&n)
+	if err != nil {
+		return 0, fmt.Errorf("count deliveries that wait: %w", err)
+	}
+	return n, nil
+}
+
 // A DeliveryFilter says which deliveries to list; an empty field does not
 // narrow.
 type DeliveryFilter struct {

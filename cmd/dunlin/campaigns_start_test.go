@@ -57,6 +57,16 @@ func TestCampaignsStart(t *testing.T) {
 		t.Errorf("start --yes\n got %+v", p)
 	}
 
+	// Without test_contacts those who waited for that hear of it, who were not meant at first.
+	execSQL(t, pool, `update dunlin.deliveries set reason = 'test_contacts' where customer_id <> (select customer_id from dunlin.customers where stripe_id = 'cus_02') and state = 'planned'`)
+	everybody := bandedWorkspace + "teams: {renewals: \"8201\"}\nintercom: {sender: admin:7}\n"
+	if p := dunlin(t, real, everybody, "apply", "-f", "-"); p.status != exitUsage || !strings.Contains(p.errs, "steps waited, while only test contacts received") {
+		t.Errorf("taking test_contacts out\n got %+v\nwant status 2, and how many waited", p)
+	}
+	if p := dunlin(t, real, everybody, "apply", "--yes", "-f", "-"); p.status != exitDone {
+		t.Errorf("apply --yes\n got %+v", p)
+	}
+
 	// A new version is for enrollments that begin later, until they are moved.
 	ok(t, environ, strings.Replace(launched, "-5 days", "-7 days", 1)+"  - {name: last, at: +3 days, tag: over}\n", "apply", "-f", "-")
 	var all strings.Builder

@@ -26,11 +26,11 @@ type definitionFiles struct {
 type applyCmd struct {
 	definitionFiles
 	Accept []string `help:"Store this segment's change although it is unusually large; may be given several times." placeholder:"SEGMENT"`
-	Yes    bool     `short:"y" help:"Store it, though campaigns that run enroll more customers by that, and reach real contacts."`
+	Yes    bool     `short:"y" help:"Store it, though more real contacts are reached by that."`
 }
 
 func (applyCmd) Help() string {
-	return "Stores definitions as new versions, all of them or, when anything is wrong, none. It starts nothing: see dunlin campaigns start. Where a change makes a campaign that runs enroll more customers, and reach real contacts, it tells whom, and stores with --yes."
+	return "Stores definitions as new versions, all of them or, when anything is wrong, none. It starts nothing: see dunlin campaigns start. Where a change makes a campaign that runs enroll more customers, or ends that only test contacts receive, and contacts are real, it tells for whom, and stores with --yes."
 }
 
 // Run stores.
@@ -47,11 +47,11 @@ func (c applyCmd) Run(ctx context.Context, a *app) error {
 		if set.accepted, err = set.accept(p.segments, c.Accept); err != nil {
 			return err
 		}
-		if !c.Yes && p.enrolls() && a.env.reachesPeople() {
+		if !c.Yes && p.reaches() && a.env.reachesPeople() {
 			if err := a.showMoves(p); err != nil {
 				return err
 			}
-			return usagef("campaigns that run would enroll them and reach real contacts, so nothing was stored; if this is what you want, the same with --yes")
+			return usagef("this would reach real contacts, so nothing was stored; if it is what you want, the same with --yes")
 		}
 		changes, err := set.apply(ctx, db.Pool, time.Now())
 		if err != nil {
@@ -129,6 +129,7 @@ type definitionSet struct {
 
 	accepted   []string // segments whose unusual change is meant
 	meansOther bool     // the set changes the zone or the currency
+	released   bool     // the set ends that only test contacts receive
 	campaigns  []workspace.Document
 	parsed     []campaigns.Definition
 }
@@ -168,6 +169,7 @@ func checkDefinitions(ctx context.Context, q workspace.Querier, docs []workspace
 			s, f := workspace.ParseSettings(d)
 			faults = append(faults, f...)
 			set.workspace, set.settings = &d, s
+			set.released = len(settings.TestContacts) > 0 && len(s.TestContacts) == 0
 			set.meansOther = s.Zone.String() != settings.Zone.String() || s.Currency != settings.Currency
 		}
 	}

@@ -42,6 +42,7 @@ func (c planCmd) Run(ctx context.Context, a *app) error {
 // A plan is what apply would do, and what the next ticks would do then.
 type plan struct {
 	changes   []definitionChange
+	workspace *plannedWorkspace // nil: it changes nothing for anybody
 	segments  []plannedSegment
 	campaigns []plannedCampaign
 }
@@ -72,6 +73,13 @@ func (set definitionSet) plan(ctx context.Context, pool *pgxpool.Pool) (out plan
 			})
 		}
 	}
+	if set.released {
+		w := plannedWorkspace{Kind: "workspace", Name: set.settings.Name}
+		if w.Released, err = campaigns.WaitFor(ctx, pool, campaigns.TestOnly); err != nil {
+			return plan{}, err
+		}
+		out.workspace = &w
+	}
 	out.segments, err = set.previews(ctx, pool)
 	for i := range out.segments {
 		s := &out.segments[i]
@@ -80,10 +88,24 @@ func (set definitionSet) plan(ctx context.Context, pool *pgxpool.Pool) (out plan
 	return out, err
 }
 
-// enrolls reports whether campaigns that have been started enroll more customers
-// because of the change itself (no-surprise-blast).
-func (p plan) enrolls() bool {
-	return slices.ContainsFunc(p.segments, plannedSegment.enrolls) || slices.ContainsFunc(p.campaigns, plannedCampaign.enrolls)
+// reaches reports whether anybody hears something because of the change itself:
+// campaigns that have been started enroll more customers, or steps go on that waited
+// while only test contacts received (no-surprise-blast).
+func (p plan) reaches() bool {
+	return p.workspace != nil && p.workspace.Released > 0 ||
+		slices.ContainsFunc(p.segments, plannedSegment.enrolls) || slices.ContainsFunc(p.campaigns, plannedCampaign.enrolls)
+}
+
+// A plannedWorkspace is the workspace's line of a plan.
+type plannedWorkspace struct {
+	Kind     string `json:"kind"`
+	Name     string `json:"name"`
+	Released int64  `json:"released"` // steps that wait for test_contacts
+}
+
+// String is the line for people.
+func (p plannedWorkspace) String() string {
+	return fmt.Sprintf("workspace %s: %s, while only test contacts received, and would be decided afresh: there are no test_contacts any more", p.Name, plural(p.Released, "step")+" waited")
 }
 
 // A plannedCampaign is one campaign's line of a plan.
@@ -180,6 +202,9 @@ func (set definitionSet) moved() []segments.Segment {
 // showMoves shows whom the segments and campaigns of a plan would move.
 func (a *app) showMoves(p plan) error {
 	var lines []fmt.Stringer
+	if p.workspace != nil {
+		lines = append(lines, p.workspace)
+	}
 	for _, s := range p.segments {
 		lines = append(lines, s)
 	}
