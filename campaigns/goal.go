@@ -39,7 +39,13 @@ func (s *Store) followGoals(ctx context.Context, tx pgx.Tx, settings workspace.S
 		if d.Goal == nil {
 			continue
 		}
-		if err := reachGoals(ctx, tx, d, settings, t); err != nil {
+		err := reachGoals(ctx, tx, d, settings, t)
+		if errors.Is(err, workspace.ErrNotFound) || errors.Is(err, segments.ErrRule) {
+			// Claims wait for it, named. It must not hold up the others, nor the tick.
+			s.Logger.Error("goal not evaluated", "campaign", d.Name, "version", d.Version, "error", err)
+			continue
+		}
+		if err != nil {
 			return fmt.Errorf("campaign %q: %w", d.Name, err)
 		}
 	}
@@ -60,9 +66,6 @@ func reachGoals(ctx context.Context, tx pgx.Tx, d Definition, settings workspace
 		return err
 	}
 	parents, err := segments.ParentsOf(ctx, tx, d.Goal, settings.Currency)
-	if errors.Is(err, workspace.ErrNotFound) {
-		return nil // claims wait for it, and say so
-	}
 	if err != nil {
 		return err
 	}

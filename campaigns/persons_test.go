@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -252,6 +253,34 @@ func TestGoal(t *testing.T) {
 	upgrade("late")
 	w.enroll(noon.Add(10 * day))
 	stands("late", "finished")
+}
+
+// TestGoal_cannotBeEvaluated: a goal for which the workspace's zone is none, as after
+// another was applied by an older binary, holds up its own campaign and no other.
+func TestGoal_cannotBeEvaluated(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	id := w.customer("ann", map[string]any{"card_expires_at": date26(time.March, 31), "next_charge_at": noon})
+	w.join(id, "owing", noon)
+	w.link(id, "C-ann", noon)
+	w.campaign("c", onEntry+"\ngoal: card_expires_at < next_charge_at", mark)
+	w.campaign("other", onEntry, mark)
+	w.start("c", noon)
+	w.settings(strings.Replace(settingsUTC, "zone: UTC", "zone: CET", 1))
+	w.start("other", noon)
+	w.enroll(noon.Add(time.Minute))
+	if _, ok := w.claim(w.key(id, "c", "mark"), noon.Add(time.Minute)); ok {
+		t.Error("claimed although nobody can tell whether the goal is reached")
+	}
+	w.wantDelivery(w.key(id, "c", "mark"), "planned unreadable")
+	if _, ok := w.claim(w.key(id, "other", "mark"), noon.Add(time.Minute)); !ok {
+		t.Error("the other campaign's delivery was not claimed")
+	}
+	w.settings(settingsUTC)
+	w.link(id, "C-ann", noon.Add(2*time.Hour))
+	if _, ok := w.claim(w.key(id, "c", "mark"), noon.Add(2*time.Hour)); !ok {
+		t.Errorf("in a zone that will do\n got %+v\nwant it claimed", w.delivery(w.key(id, "c", "mark")))
+	}
 }
 
 // TestSituations_gone: a customer whose row is gone is an error, and no decision.

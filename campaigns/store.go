@@ -138,24 +138,46 @@ func Source(ctx context.Context, q customers.Querier, name string) (string, erro
 // Following returns the started campaigns of each segment, by name. One whose
 // definition this binary does not understand is left out.
 func Following(ctx context.Context, q customers.Querier, settings workspace.Settings) (map[string][]string, error) {
-	rows, err := q.Query(ctx, `
-		select v.source from dunlin.campaigns c join dunlin.campaign_versions v using (name, version)
-		where c.state <> 'draft' order by c.name`)
-	if err != nil {
-		return nil, fmt.Errorf("list started campaigns: %w", err)
-	}
-	sources, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	list, err := listInForce(ctx, q, settings, `c.state <> 'draft'`)
 	if err != nil {
 		return nil, fmt.Errorf("list started campaigns: %w", err)
 	}
 	out := map[string][]string{}
+	for _, d := range list {
+		out[d.Segment] = append(out[d.Segment], d.Name)
+	}
+	return out, nil
+}
+
+// InForce returns the definition in force of every campaign, by name. One that
+// this binary does not understand is left out.
+func InForce(ctx context.Context, q customers.Querier, settings workspace.Settings) ([]Definition, error) {
+	list, err := listInForce(ctx, q, settings, `true`)
+	if err != nil {
+		return nil, fmt.Errorf("list the campaigns in force: %w", err)
+	}
+	return list, nil
+}
+
+func listInForce(ctx context.Context, q customers.Querier, settings workspace.Settings, which string) ([]Definition, error) {
+	rows, err := q.Query(ctx, `
+		select v.source from dunlin.campaigns c join dunlin.campaign_versions v using (name, version)
+		where `+which+` order by c.name`)
+	if err != nil {
+		return nil, err
+	}
+	sources, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return nil, err
+	}
+	var out []Definition
 	for _, source := range sources {
 		docs, faults := workspace.Parse("campaign", []byte(source))
 		if len(faults) > 0 || len(docs) != 1 {
 			continue
 		}
 		if d, faults := Parse(docs[0], Known{Settings: settings, Stored: true}); len(faults) == 0 {
-			out[d.Segment] = append(out[d.Segment], d.Name)
+			out = append(out, d)
 		}
 	}
 	return out, nil

@@ -110,8 +110,8 @@ func (e *evaluation) parse(list []*state) {
 	for _, s := range list {
 		s.hadFault, s.Fault = s.Fault, ""
 		var err error
-		if s.rule, err = rule.New(s.Source, known, e.env.Currency); err != nil {
-			s.rule, s.Fault = nil, err.Error()
+		if s.rule, err = e.checked(s.Source, known); err != nil {
+			s.Fault = err.Error()
 		}
 		for _, g := range []*generation{s.live, s.building} {
 			switch {
@@ -119,7 +119,7 @@ func (e *evaluation) parse(list []*state) {
 			case g.Source == s.Source:
 				g.rule = s.rule
 			default:
-				g.rule, _ = rule.New(g.Source, known, e.env.Currency)
+				g.rule, _ = e.checked(g.Source, known)
 			}
 		}
 	}
@@ -137,6 +137,19 @@ func (e *evaluation) parse(list []*state) {
 			s.rule, s.Fault = nil, "its rule comes back to itself: "+way
 		}
 	}
+}
+
+// checked is the rule of a source. One that checks and cannot be evaluated, such as
+// in the workspace's zone, is at fault like one that does not.
+func (e *evaluation) checked(source string, known Known) (*rule.Rule, error) {
+	r, err := rule.New(source, known, e.env.Currency)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := compileProbe(r, e.env); err != nil {
+		return nil, err
+	}
+	return r, nil
 }
 
 // segment brings one segment up to the tick. A rule that does not check any more

@@ -143,6 +143,33 @@ func TestTick_brokenRule(t *testing.T) {
 	}
 }
 
+// TestTick_zoneThatWillNotDo holds that a rule which the workspace's zone makes
+// impossible to evaluate keeps its members and holds up nobody, and that it has the
+// members it should have when the zone is another.
+func TestTick_zoneThatWillNotDo(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.names = []string{"both", "owing"}
+	expired := map[string]any{"card_expires_at": "2026-01-31", "next_charge_at": monday, "delinquent": true}
+	a := f.customer(f.account, "a", expired)
+	f.save(f.parse("both", "card_expires_at < next_charge_at"))
+	f.save(f.parse("child", "in segment 'both'"))
+	f.save(f.parse("owing", "delinquent"))
+	f.settle()
+	f.exec(`insert into dunlin.workspace values (1, E'kind: workspace\nzone: CET\ncurrency: usd\n', $1)`, f.now)
+	f.set(a, "delinquent", false)
+	f.set(a, "card_expires_at", "2027-01-31")
+	f.customer(f.account, "b", expired)
+	f.settle()
+	same(t, "keeps its members; the others are not held up", []string{f.members("both"), f.members("child"), f.members("owing")}, []string{"a", "a", "b"})
+	if got := f.stored("both").Fault; !strings.Contains(got, `zone "CET"`) || f.stored("child").Fault != "" || f.stored("owing").Fault != "" {
+		t.Errorf("faults\n got %q, %q and %q\nwant one of both, with the zone", got, f.stored("child").Fault, f.stored("owing").Fault)
+	}
+	f.exec(`insert into dunlin.workspace values (2, E'kind: workspace\nzone: Europe/Berlin\ncurrency: usd\n', $1)`, f.now)
+	f.settle()
+	same(t, "in another zone", []string{f.members("both"), f.members("child"), f.stored("both").Fault}, []string{"b", "b", ""})
+}
+
 // TestTick_newVersion holds that a changed rule, or what a bare number means, is
 // seen without any news of customers.
 func TestTick_newVersion(t *testing.T) {

@@ -187,7 +187,10 @@ func checkDefinitions(ctx context.Context, q workspace.Querier, docs []workspace
 		}
 	}
 	if len(faults) == 0 {
-		faults = set.uncompilable(docs)
+		if faults, err = set.stranded(ctx, q); err != nil {
+			return definitionSet{}, err
+		}
+		faults = append(faults, set.uncompilable(docs)...)
 	}
 	if len(faults) > 0 {
 		faults.Sort()
@@ -197,31 +200,81 @@ func checkDefinitions(ctx context.Context, q workspace.Querier, docs []workspace
 }
 
 // uncompilable finds the rules that check and are too much all the same, such as
-// those that come to name hundreds of segments.
+// those that come to name hundreds of segments, or that the zone makes impossible.
 func (set definitionSet) uncompilable(docs []workspace.Document) (faults workspace.Faults) {
 	env := segments.Env(set.settings, time.Now())
-	rules := map[string][]*rule.Rule{}
-	for _, s := range set.segments {
-		rules["segment "+s.Name] = []*rule.Rule{s.Rule}
+	at := map[string]workspace.Document{}
+	for _, d := range docs {
+		at[d.Kind+" "+d.Name] = d
 	}
-	for _, c := range set.parsed {
-		for _, step := range c.Steps {
-			if step.If != nil {
-				rules["campaign "+c.Name] = append(rules["campaign "+c.Name], step.If)
-			}
+	for _, s := range set.segments {
+		if err := compile(s.Rule, env, set.parents); err != nil {
+			d := at["segment "+s.Name]
+			faults = append(faults, workspace.Fault{File: d.File, Line: d.Line, Column: 1, Msg: "segment " + s.Name + ": " + err.Error()})
 		}
 	}
-	for _, d := range docs {
-		for _, r := range rules[d.Kind+" "+d.Name] {
-			if set.parents.Missing(r) != "" {
-				continue // which is the fault of the other segment, and may be mended first
-			}
-			if _, err := segments.Compile(r, env, set.parents); err != nil {
-				faults = append(faults, workspace.Fault{File: d.File, Line: d.Line, Column: 1, Msg: d.Kind + " " + d.Name + ": " + err.Error()})
-			}
+	for _, c := range set.parsed {
+		d := at["campaign "+c.Name]
+		for _, err := range compileRules(c, env, set.parents) {
+			faults = append(faults, workspace.Fault{File: d.File, Line: d.Line, Column: 1, Msg: "campaign " + c.Name + ": " + err.Error()})
 		}
 	}
 	return faults
+}
+
+// stranded finds what is stored, and stays as it is, that could not be evaluated
+// any more with the settings of the set.
+func (set definitionSet) stranded(ctx context.Context, q workspace.Querier) (faults workspace.Faults, err error) {
+	if set.workspace == nil || !set.meansOther {
+		return nil, nil
+	}
+	env := segments.Env(set.settings, time.Now())
+	note := func(what string, err error) {
+		faults = append(faults, workspace.Fault{File: set.workspace.File, Line: set.workspace.Line, Column: 1, Msg: what + ", which is stored: " + err.Error(),
+			Hint: "or apply it with another rule in the same set"})
+	}
+	for _, name := range slices.Sorted(maps.Keys(set.parents)) {
+		again := slices.ContainsFunc(set.segments, func(s segments.Segment) bool { return s.Name == name })
+		if err := compile(set.parents[name], env, nil); err != nil && !again {
+			note("segment "+name, err)
+		}
+	}
+	list, err := campaigns.InForce(ctx, q, set.settings)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range list {
+		if slices.ContainsFunc(set.parsed, func(d campaigns.Definition) bool { return d.Name == c.Name }) {
+			continue
+		}
+		for _, err := range compileRules(c, env, nil) {
+			note("campaign "+c.Name, err)
+		}
+	}
+	return faults, nil
+}
+
+// compileRules says what is wrong with the rules of a campaign.
+func compileRules(c campaigns.Definition, env rule.Env, parents segments.Parents) (errs []error) {
+	for _, step := range c.Steps {
+		if err := compile(step.If, env, parents); err != nil {
+			errs = append(errs, fmt.Errorf("if of step %s: %w", step.Name, err))
+		}
+	}
+	if err := compile(c.Goal, env, parents); err != nil {
+		errs = append(errs, fmt.Errorf("goal: %w", err))
+	}
+	return errs
+}
+
+// compile fails when a rule, if there is one, cannot be evaluated. Without parents
+// those of the segments that it names are not looked at.
+func compile(r *rule.Rule, env rule.Env, parents segments.Parents) error {
+	if r == nil || parents != nil && parents.Missing(r) != "" {
+		return nil // which is the fault of the other segment, and may be mended first
+	}
+	_, err := segments.Compile(r, env, parents)
+	return err
 }
 
 // readSegments checks the segments of a set with the names of all there will be,

@@ -78,7 +78,7 @@ func (p *product) examine(ctx context.Context) ([]finding, error) {
 	} else {
 		found = append(found, finding{OK: true, Topic: "workspace", What: fmt.Sprintf("version %d, zone %s, currency %s", settings.Version, settings.Zone, settings.Currency)})
 	}
-	for _, examine := range []func(context.Context) ([]finding, error){p.examineStop, p.examineStripe, p.examineSegments, p.examineWork, p.examineZones} {
+	for _, examine := range []func(context.Context) ([]finding, error){p.examineStop, p.examineStripe, p.examineSegments, p.examineCampaigns, p.examineWork, p.examineZones} {
 		more, err := examine(ctx)
 		if err != nil {
 			return nil, err
@@ -119,7 +119,7 @@ func (p *product) examineSegments(ctx context.Context) ([]finding, error) {
 	var found []finding
 	for _, s := range list {
 		if s.Fault != "" {
-			found = append(found, finding{Topic: "segments", What: fmt.Sprintf("%s is not evaluated: %s", s.Name, s.Fault), Fix: "mend its rule and dunlin apply it"})
+			found = append(found, finding{Topic: "segments", What: fmt.Sprintf("%s is not evaluated: %s", s.Name, s.Fault), Fix: "mend its rule, or the workspace, and dunlin apply it"})
 		}
 		if s.Waits != "" {
 			found = append(found, finding{Topic: "segments", What: fmt.Sprintf("the campaigns of %s wait: %s", s.Name, s.Waits), Fix: "look at it, and if it is right, dunlin segments accept " + s.Name})
@@ -138,6 +138,26 @@ func (p *product) examineSegments(ctx context.Context) ([]finding, error) {
 		found = append(found, finding{Topic: "ticks", What: fmt.Sprintf("the last tick is %s old", p.Now().Sub(last).Round(time.Second)), Fix: "is dunlin up or dunlin work running?"})
 	default:
 		found = append(found, finding{OK: true, Topic: "ticks", What: fmt.Sprintf("%s, the last tick is %s old", plural(len(list), "segment"), p.Now().Sub(last).Round(time.Second))})
+	}
+	return found, nil
+}
+
+// examineCampaigns finds the rules of campaigns that cannot be evaluated: what hangs
+// on them waits.
+func (p *product) examineCampaigns(ctx context.Context) ([]finding, error) {
+	settings, err := workspace.Load(ctx, p.Pool)
+	if err != nil {
+		return nil, err
+	}
+	list, err := campaigns.InForce(ctx, p.Pool, settings)
+	if err != nil {
+		return nil, err
+	}
+	var found []finding
+	for _, c := range list {
+		for _, err := range compileRules(c, segments.Env(settings, p.Now()), nil) {
+			found = append(found, finding{Topic: "campaigns", What: fmt.Sprintf("what %s has to do waits: %v", c.Name, err), Fix: "mend its rule, or the workspace, and dunlin apply it"})
+		}
 	}
 	return found, nil
 }

@@ -218,6 +218,51 @@ func TestApply_unusual(t *testing.T) {
 	})
 }
 
+// TestApply_zoneThatWillNotDo: rules that the workspace's zone makes impossible to
+// evaluate are refused, those of campaigns too, and so is a zone that does that to
+// what is stored. What came to be stored all the same is told by doctor.
+func TestApply_zoneThatWillNotDo(t *testing.T) {
+	t.Parallel()
+	cet := strings.Replace(bandedWorkspace, "UTC", "CET", 1)
+	const both, zone = "card_expires_at < next_charge_at", `the workspace's zone "CET" cannot be used`
+	goal := strings.Replace(waitingCampaigns, "existing:", "goal: "+both+"\nexisting:", 1)
+	asked := strings.Replace(waitingCampaigns, "tag:", "if: "+both+", tag:", 1)
+	refused := func(t *testing.T, environ []string, source string, want ...string) {
+		t.Helper()
+		for _, command := range []string{"plan", "apply"} {
+			p := dunlin(t, environ, source, command, "-f", "-")
+			if p.status != exitUsage || strings.Count(p.errs, zone) != len(want) {
+				t.Errorf("%s\n got %+v\nwant status %d and %d faults", command, p, exitUsage, len(want))
+			}
+			for _, w := range want {
+				if !strings.Contains(p.errs, w) {
+					t.Errorf("%s\n got %s\nwant %s", command, p.errs, w)
+				}
+			}
+		}
+	}
+	t.Run("with the rules", func(t *testing.T) {
+		t.Parallel()
+		environ, pool := stocked(t)
+		refused(t, environ, cet+"---\n"+segment("owing", both)+goal, "segment owing: the rule", "campaign chase: goal: the rule")
+		refused(t, environ, cet+"---\n"+segment("owing", "delinquent")+asked, "campaign chase: if of step mark: the rule")
+		ok(t, environ, segment("owing", "delinquent")+goal, "apply", "-f", "-")
+		execSQL(t, pool, `insert into dunlin.workspace select max(version) + 1, replace(min(source), 'UTC', 'CET'), now() from dunlin.workspace`)
+		refused(t, environ, asked, "campaign chase: if of step mark: the rule")
+		if p := dunlin(t, environ, "", "doctor"); !strings.Contains(p.out, "what chase has to do waits: goal: the rule cannot be evaluated: "+zone) {
+			t.Errorf("doctor\n got %s\nwant it to name the goal", p.out)
+		}
+	})
+	t.Run("with rules that are stored", func(t *testing.T) {
+		t.Parallel()
+		environ, _ := stocked(t)
+		apply(t, environ, segment("owing", both)+segment("child", "in segment 'owing'")+segment("other", "delinquent")+goal)
+		refused(t, environ, cet, "segment owing, which is stored: the rule", "campaign chase, which is stored: goal: the rule")
+		refused(t, environ, cet+"---\n"+segment("owing", "delinquent"), "campaign chase, which is stored: goal: the rule")
+		apply(t, environ, cet+"---\n"+segment("owing", "deleted")+waitingCampaigns)
+	})
+}
+
 // TestApply_acceptsNothing: to accept a change that there is none of is no
 // permission for a jump to come (no-surprise-blast).
 func TestApply_acceptsNothing(t *testing.T) {
