@@ -305,6 +305,58 @@ func TestApply_ignored(t *testing.T) {
 	}
 }
 
+// A dispute or a refund that was told of and is not applied is its charge's
+// customer's news, however it came, and whenever the charge did; nobody else's.
+func TestUnapplied_disputesAndRefunds(t *testing.T) {
+	t.Parallel()
+	for _, class := range []string{"dispute", "refund"} {
+		kinds := map[string][3]string{ // type, path, object
+			"dispute": {"charge.dispute.created", "/v1/disputes", `{"id":"it_1","object":"dispute","status":"needs_response","charge":"ch_1"}`},
+			"refund":  {"charge.refund.updated", "/v1/refunds", `{"id":"it_1","object":"refund","status":"failed","charge":"ch_1"}`},
+		}
+		x := kinds[class]
+		for _, way := range []string{"webhook", "catch-up"} {
+			t.Run(class+" by "+way, func(t *testing.T) {
+				t.Parallel()
+				w := syncedWorld(t)
+				w.stripe.put("/v1/customers", `{"id":"cus_2"}`)
+				waits := func(when string, want bool) {
+					t.Helper()
+					since, err := Unapplied(t.Context(), w.pool, w.account, []string{"cus_1", "cus_2"})
+					if _, got := since["cus_1"]; err != nil || got != want || len(since) > 1 || got && !since["cus_1"].Equal(w.clock.Now()) {
+						t.Errorf("%s, news wait\n got %v (%v)\nwant of cus_1 %v", when, since, err, want)
+					}
+				}
+				w.stripe.failWith(func(r *http.Request) (int, string) {
+					if strings.HasPrefix(r.URL.Path, x[1]) {
+						return http.StatusForbidden, `{"error":{"message":"no"}}`
+					}
+					return 0, ""
+				})
+				if way == "webhook" {
+					w.tell("evt_1", x[0], noon, x[2])
+				} else {
+					w.happened("evt_1", x[0], noon, x[2])
+					w.catchUp()
+				}
+				waits("before the charge was told of", false)
+				w.tell("evt_2", "charge.succeeded", noon, `{"id":"ch_1","object":"charge","customer":"cus_1"}`)
+				waits("when the charge is told of", true)
+				w.apply()
+				if got := w.fate("evt_1"); !strings.HasPrefix(got, "stored: ") || w.fate("evt_2") != "applied" {
+					t.Fatalf("fates\n got %s and %s\nwant the charge applied", got, w.fate("evt_2"))
+				}
+				waits("when the charge is in the mirror", true)
+				w.exec(`update dunlin.stripe_events set leased_until = null`)
+				w.stripe.failWith(nil)
+				w.stripe.put(x[1], strings.Replace(x[2], `"ch_1"`, `{"id":"ch_1","object":"charge","customer":"cus_1"}`, 1))
+				w.apply()
+				waits("when it is applied", false)
+			})
+		}
+	}
+}
+
 // A refetch that fails for now leaves its events stored, with the fault, and
 // everybody else proceeds.
 func TestApply_refetchFails(t *testing.T) {

@@ -23,6 +23,8 @@ type event struct {
 	ObjectID   string
 	Raw        []byte
 	Attempts   int
+
+	Charge string `db:"-"` // of a refund or a dispute, when the event arrives: it tells the customer
 }
 
 // readEvent reads the body of a delivery whose signature was good. It refuses
@@ -53,7 +55,7 @@ func readEvent(body []byte) (event, error) {
 	e.Created = time.Unix(created, 0).UTC()
 
 	p := place(e.Type, envelope.Data)
-	e.Class, e.ObjectID, e.Customer = string(p.class), p.id, p.customer
+	e.Class, e.ObjectID, e.Customer, e.Charge = string(p.class), p.id, p.customer, p.charge
 	return e, nil
 }
 
@@ -83,6 +85,7 @@ const (
 type placement struct {
 	ref
 	change change
+	charge string          // of a refund or a dispute
 	source bool            // a legacy card or source, not a payment method
 	object json.RawMessage // the payload
 	note   string
@@ -114,7 +117,7 @@ func place(eventType string, data json.RawMessage) placement {
 	case class == customerClass:
 		p.customer = h.id
 	case class == refundClass || class == disputeClass:
-		p.customer = "" // its charge's, which the payload does not say
+		p.customer, p.charge = "", h.charge // its charge's, which the payload does not say
 	case class == paymentMethodClass:
 		p.source = strings.HasPrefix(eventType, "customer.source.")
 		if previous, err := readHead(d.Previous); err == nil && p.customer == "" {

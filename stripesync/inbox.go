@@ -155,13 +155,15 @@ func (s *Sync) insert(ctx context.Context, batch []event) (stored int64, err err
 	n := len(batch)
 	customers, ids, types, versions := make([]string, n), make([]string, n), make([]string, n), make([]string, n)
 	classes, objects, raws, created := make([]string, n), make([]string, n), make([]string, n), make([]time.Time, n)
+	charges := make([]string, n)
 	for i, e := range batch {
 		customers[i], ids[i], types[i], versions[i] = e.Customer, e.ID, e.Type, e.APIVersion
 		classes[i], objects[i], raws[i], created[i] = e.Class, e.ObjectID, string(e.Raw), e.Created
+		charges[i] = e.Charge
 	}
 	args := pgx.StrictNamedArgs{
 		"account": s.account, "now": s.now(), "customers": customers, "ids": ids, "types": types,
-		"versions": versions, "classes": classes, "objects": objects, "created": created, "raws": raws,
+		"versions": versions, "classes": classes, "objects": objects, "created": created, "raws": raws, "charges": charges,
 	}
 	if s.poker.first() {
 		stored, err = s.insertAndPoke(ctx, args)
@@ -220,11 +222,11 @@ type execer interface {
 func insertEvents(ctx context.Context, in execer, args pgx.StrictNamedArgs) (stored int64, err error) {
 	tag, err := in.Exec(ctx, `
 		insert into dunlin.stripe_events
-			(account_id, customer, id, type, api_version, class, object_id, created, raw, received_at)
-		select @account, u.customer, u.id, u.type, u.api_version, u.class, u.object_id, u.created, u.raw::json, @now
+			(account_id, customer, id, type, api_version, class, object_id, created, raw, charge, received_at)
+		select @account, u.customer, u.id, u.type, u.api_version, u.class, u.object_id, u.created, u.raw::json, nullif(u.charge, ''), @now
 		from unnest(@customers::text[], @ids::text[], @types::text[], @versions::text[],
-			@classes::text[], @objects::text[], @created::timestamptz[], @raws::text[])
-			as u (customer, id, type, api_version, class, object_id, created, raw)
+			@classes::text[], @objects::text[], @created::timestamptz[], @raws::text[], @charges::text[])
+			as u (customer, id, type, api_version, class, object_id, created, raw, charge)
 		order by u.customer, u.id
 		on conflict (account_id, customer, id) do nothing`, args)
 	return tag.RowsAffected(), err

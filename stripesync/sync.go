@@ -207,20 +207,32 @@ func (s *Sync) Ready(ctx context.Context) (bool, error) {
 // Stripe has told, or of whom the mirror knows more: an event that may change the
 // customer is stored and not applied, the account's customers are being projected
 // again, so that invoices and charges may be missing, or events are lost for good
-// and the lists have not been read again yet (honest-mirror). Events that name no
-// customer (disputes, refunds) do not count. It tells since when: the first such
-// event came, or everything was known.
+// and the lists have not been read again yet (honest-mirror). An event about a
+// dispute or a refund is its charge's customer's, as soon as the mirror has the
+// charge: until then the charge's own event waits, or has not been heard of. It
+// tells since when: the first such event came, or everything was known.
 func Unapplied(ctx context.Context, q customers.Querier, account int, stripeIDs []string) (map[string]time.Time, error) {
 	rows, err := q.Query(ctx, `
-		select w.id, least(e.since, a.since)
+		select w.id, least(e.since, d.since, a.since)
 		from unnest($2::text[]) as w (id)
 		cross join lateral (
 			select min(received_at) as since from dunlin.stripe_events
 			where account_id = $1 and customer = w.id and state = 'stored' and class <> '') e
+		cross join lateral (
+			select min(o.since) as since
+			from (
+				select id from dunlin.stripe_charges
+				where account_id = $1 and customer = w.id
+				  -- Mostly there are none, and nobody's charges need be looked at.
+				  and (select true from dunlin.stripe_events where account_id = $1 and charge is not null and state = 'stored' limit 1)
+				offset 0) c
+			cross join lateral (
+				select min(received_at) as since from dunlin.stripe_events
+				where account_id = $1 and charge = c.id and state = 'stored') o) d
 		left join (
 			select coalesce(feed_until, mirrored_at, created_at) as since from dunlin.accounts
 			where account_id = $1 and (ready_at is null and mirrored_at is not null or resync is not null)) a on true
-		where e.since is not null or a.since is not null`,
+		where e.since is not null or d.since is not null or a.since is not null`,
 		account, stripeIDs)
 	if err != nil {
 		return nil, fmt.Errorf("look for unapplied events of account %d: %w", account, err)

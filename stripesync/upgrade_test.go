@@ -60,3 +60,30 @@ func TestUpgrade_feed(t *testing.T) {
 		t.Errorf("CatchUp after the projection\n got %+v\nwant the event that happened since the sync", caught)
 	}
 }
+
+// Migration 0024 finds the charges of the events that wait, whatever else they say.
+func TestUpgrade_newsOfCharges(t *testing.T) {
+	t.Parallel()
+	text, err := migrations.Files.ReadFile("0024_news_of_charges.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, update, _ := strings.Cut(string(text), "-- Of those that wait")
+	update, _, ok := strings.Cut(update, "create index")
+	if !ok {
+		t.Fatal("0024_news_of_charges.sql has no such part")
+	}
+	w := syncedWorld(t)
+	w.tell("evt_1", "charge.succeeded", noon, `{"id":"ch_1","object":"charge","customer":"cus_1"}`)
+	w.apply()
+	w.tell("evt_2", "charge.dispute.created", noon, `{"id":"dp_1","object":"dispute","charge": "ch_1","evidence":"\u0000 \ud800"}`)
+	w.tell("evt_3", "charge.dispute.created", noon, `{"id":"dp_2","object":"dispute","charge":null}`)
+	w.exec(`update dunlin.stripe_events set charge = null`)
+	w.exec("--" + update)
+	if waits, err := unapplied(w, "cus_1"); err != nil || !waits {
+		t.Errorf("cus_1 has an unapplied event\n got %v %v\nwant true", waits, err)
+	}
+	if n := w.one(`select count(*) from dunlin.stripe_events where charge is not null`); n != 1 {
+		t.Errorf("events with a charge\n got %d\nwant 1", n)
+	}
+}
