@@ -125,8 +125,7 @@ func TestDeliver_countsAnswers(t *testing.T) {
 	w.owing(1)
 	w.start()
 	key := w.keys()[0]
-	w.exec(`insert into dunlin.links (account_id, customer_id, state, contact_id, role, email, checked_at) values ($1, $2, 'linked', $3, 'user', 'ann0@example.com', $4)`,
-		key.Account, key.Customer, w.contact(0), noon)
+	w.linked(key, w.contact(0), noon)
 	client := w.Intercom
 	for i, tt := range []struct {
 		status int // 0: no token, so no call
@@ -280,6 +279,36 @@ func TestDeliver_connectionRefused(t *testing.T) {
 	}
 }
 
+// TestDeliver_startsLate: a call that does not start soon after its claim is not
+// made: the claim is given back, and the delivery decided afresh (no-stale-contact).
+func TestDeliver_startsLate(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, aMessage, nil)
+	w.owing(1)
+	w.start()
+	key := w.keys()[0]
+	w.linked(key, w.contact(0), noon)
+	batch, err := w.Campaigns.Claim(t.Context(), []campaigns.Key{key}, noon, 1, true)
+	if err != nil || len(batch.Claims) != 1 {
+		t.Fatalf("claimed %+v (%v)", batch, err)
+	}
+	if err := w.worker().callAndRecord(t.Context(), batch.Claims[0], time.Now().Add(-startWithin)); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := w.stands(key), "planned intercom_refuses 1"; got != want || w.intercom.Requests() > 0 {
+		t.Errorf("after a call that was late\n got %q, with %d requests\nwant %q, and none", got, w.intercom.Requests(), want)
+	}
+	var detail string
+	w.scan(&detail, `select detail from dunlin.deliveries where token is null and leased_until is null and poked_until > clock_timestamp()`)
+	if want := "the call did not start in time"; detail != want {
+		t.Errorf("detail\n got %q\nwant %q", detail, want)
+	}
+	w.deliver(key)
+	if got, want := w.stands(key), "sent - 2"; got != want || len(w.intercom.Accepted()) != 1 {
+		t.Errorf("claimed again\n got %q, accepted %+v\nwant %q, and one", got, w.intercom.Accepted(), want)
+	}
+}
+
 // TestDeliver_contactNotRead: when Intercom cannot be asked who the contact is,
 // the delivery waits, named, and is not claimed.
 func TestDeliver_contactNotRead(t *testing.T) {
@@ -304,8 +333,7 @@ func TestDeliver_noToken(t *testing.T) {
 	w.start()
 	w.Intercom = nil
 	key := w.keys()[0]
-	w.exec(`insert into dunlin.links (account_id, customer_id, state, contact_id, role, email, checked_at) values ($1, $2, 'linked', $3, 'user', 'ann0@example.com', $4)`,
-		key.Account, key.Customer, w.contact(0), noon)
+	w.linked(key, w.contact(0), noon)
 	w.deliver(key)
 	if got, want := w.stands(key), "planned intercom_refuses 1"; got != want {
 		t.Errorf("without a token\n got %q\nwant %q", got, want)

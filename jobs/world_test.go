@@ -169,6 +169,14 @@ func (w *world) owing(n int) {
 
 func (w *world) contact(i int) string { return fmt.Sprintf("%024x", 0xabc000+i) }
 
+// linked makes the customer of a delivery a contact of whom Intercom was asked at
+// an instant.
+func (w *world) linked(key campaigns.Key, contact string, at time.Time) {
+	w.t.Helper()
+	w.exec(`insert into dunlin.links (account_id, customer_id, state, contact_id, role, email, checked_at) values ($1, $2, 'linked', $3, 'user', 'ann0@example.com', $4)`,
+		key.Account, key.Customer, contact, at)
+}
+
 // start ticks and starts the campaign; nothing works yet.
 func (w *world) start() {
 	w.t.Helper()
