@@ -119,6 +119,46 @@ func TestClaim_once(t *testing.T) {
 	}
 }
 
+// TestClaim_dataAge holds no-stale-contact for the data themselves: what is older
+// than the campaign puts up with is for Stripe to say first, and where Stripe cannot
+// be asked, or has been, the delivery waits, named.
+func TestClaim_dataAge(t *testing.T) {
+	t.Parallel()
+	w, id := due(t, nudge)
+	k := w.key(id, "c", "nudge")
+	known := func(until time.Time) {
+		t.Helper()
+		w.exec(`update dunlin.accounts set feed_until = $1`, until)
+	}
+	claim := func(final bool) Batch {
+		t.Helper()
+		b, err := w.store.Claim(t.Context(), []Key{k}, noon, 1, final)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+
+	known(noon.Add(-15*time.Minute - time.Second))
+	before := w.dump()
+	if diff := cmp.Diff(Batch{Old: []Key{k}}, claim(false), cmpopts.EquateEmpty()); diff != "" {
+		t.Errorf("while Stripe can be asked (-want +got)\n%s", diff)
+	}
+	if after := w.dump(); after != before {
+		t.Errorf("while Stripe can be asked\n got %s\nwant nothing recorded\n%s", after, before)
+	}
+	if diff := cmp.Diff(Batch{}, claim(true), cmpopts.EquateEmpty()); diff != "" {
+		t.Errorf("when it cannot (-want +got)\n%s", diff)
+	}
+	want(t, "when it cannot", w.rows(id), []string{"c/nudge planned data_too_old 1m0s"})
+
+	w.exec(`update dunlin.deliveries set due_at = $1`, noon)
+	known(noon.Add(-15 * time.Minute))
+	if b := claim(false); len(b.Claims) != 1 {
+		t.Errorf("data just young enough\n got %+v\nwant a claim", b)
+	}
+}
+
 // TestClaim_onePerson holds that claims of customers linked to one contact never
 // happen at the same time: the second is told that somebody is at it, and decides
 // on what the first one left behind.
