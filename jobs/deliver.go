@@ -66,6 +66,11 @@ const (
 	// askWithin bounds the questions about the contacts of a job. Machine time.
 	askWithin = 40 * time.Second
 
+	// stripeWithin bounds the question to Stripe what else has happened: with the
+	// one about the contacts less than a job may last, so that what waits is named.
+	// The job that catches up for its own sake has more time. Machine time.
+	stripeWithin = 20 * time.Second
+
 	// linkFresh is how old what is stored of a contact may be before Intercom is
 	// asked again; less than what a decision puts up with.
 	linkFresh = 10 * time.Minute
@@ -198,17 +203,19 @@ func ofOne(err error) bool {
 }
 
 // catchUp asks Stripe what has happened in the accounts of deliveries that wait
-// for news. When that fails they go on waiting, named.
+// for news. When that fails, or takes long, they go on waiting, named.
 func (w *deliverWorker) catchUp(ctx context.Context, keys []campaigns.Key) {
 	asked := map[int]bool{}
 	for _, k := range keys {
 		asked[k.Account] = true
 	}
+	asking, cancel := context.WithTimeout(ctx, orDefault(w.StripeWithin, stripeWithin))
+	defer cancel()
 	for _, s := range w.Stripe {
 		if !asked[s.Account()] {
 			continue
 		}
-		if _, err := s.CatchUp(ctx); err != nil {
+		if _, err := s.CatchUp(asking); err != nil {
 			w.Logger.Warn("deliveries wait for news from Stripe", "account", s.Name(), "error", err)
 		}
 	}

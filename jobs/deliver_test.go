@@ -12,6 +12,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/riverqueue/river"
 
 	"github.com/dunlin/dunlin/campaigns"
 	"github.com/dunlin/dunlin/customers"
@@ -323,6 +324,92 @@ func TestDeliver_contactNotRead(t *testing.T) {
 	if got, want := w.stands(key), "planned intercom_refuses 0"; got != want {
 		t.Errorf("the contact cannot be read\n got %q\nwant %q", got, want)
 	}
+}
+
+// TestDeliver_oldData holds no-stale-contact: where the data are older than the
+// campaign puts up with, Stripe's list of events is read before anything is sent,
+// and whoever has paid meanwhile hears nothing.
+func TestDeliver_oldData(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name     string
+		after    time.Duration // since the data were known
+		paid     bool
+		first    string // how it stands after one attempt
+		last     string // and after the events were applied, and another attempt
+		accepted int
+	}{
+		{"nothing has happened", 20 * time.Minute, false, "sent - 1", "sent - 1", 1},
+		{"has paid", 23 * time.Hour, true, "planned unapplied_event 0", "planned left_segment 0", 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, aMessage, nil)
+			merchant := w.mirrored()
+			key := w.outdated(merchant, tt.after, tt.paid)
+			w.deliver(key)
+			if got := w.stands(key); got != tt.first {
+				t.Errorf("at first\n got %q\nwant %q", got, tt.first)
+			}
+			if err := (&applyWorker{Config: w.Config}).Work(t.Context(), &river.Job[ApplyArgs]{Args: ApplyArgs{Account: "shop"}}); err != nil {
+				t.Fatal(err)
+			}
+			w.exec(`update dunlin.deliveries set due_at = least(due_at, $1)`, merchant.Now())
+			w.deliver(key)
+			if got := w.stands(key); got != tt.last {
+				t.Errorf("in the end\n got %q\nwant %q", got, tt.last)
+			}
+			if got := len(w.intercom.Accepted()); got != tt.accepted {
+				t.Errorf("accepted\n got %d\nwant %d", got, tt.accepted)
+			}
+		})
+	}
+}
+
+// TestDeliver_stripeAway: without Stripe's answer what has old data waits, named,
+// and its job does not wait as long as a sync would.
+func TestDeliver_stripeAway(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, aMessage, nil)
+	key := w.outdated(w.mirrored(), 20*time.Minute, false)
+	w.stripe.Close()
+	w.StripeWithin = 100 * time.Millisecond
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if err := w.worker().Work(ctx, deliverJob(key)); err != nil {
+		t.Error(err)
+	}
+	if got, want := w.stands(key), "planned data_too_old 0"; got != want || len(w.intercom.Accepted()) > 0 {
+		t.Errorf("while Stripe is away\n got %q, accepted %+v\nwant %q, and nothing", got, w.intercom.Accepted(), want)
+	}
+}
+
+// outdated lets time pass of which nobody is told, and returns the delivery of
+// somebody who owes, as far as we know, and has paid meanwhile or not.
+func (w *world) outdated(merchant *sandbox.Sandbox, after time.Duration, paid bool) campaigns.Key {
+	w.t.Helper()
+	w.start()
+	if _, err := merchant.Advance(w.t.Context(), noon.Add(after)); err != nil {
+		w.t.Fatal(err)
+	}
+	owes := map[string]bool{}
+	for _, r := range merchant.Residents() {
+		if now := r.History[len(r.History)-1]; !now.Deleted {
+			owes[r.Customer] = now.Delinquent
+		}
+	}
+	for _, key := range w.keys() {
+		var id string
+		w.scan(&id, `select stripe_id from dunlin.customers where customer_id = $1`, key.Customer)
+		if now, ok := owes[id]; ok && now != paid {
+			w.intercom.AddContact(sandbox.Contact{ID: w.contact(0), Role: "user"})
+			w.linked(key, w.contact(0), merchant.Now())
+			return key
+		}
+	}
+	w.t.Fatal("of this seed there is nobody like that")
+	return campaigns.Key{}
 }
 
 // TestDeliver_noToken: without a client there is nobody to call, and that is named.

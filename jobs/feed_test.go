@@ -16,13 +16,13 @@ import (
 // mirrored gives the world a Stripe account, synced, whose webhooks reach nobody.
 func (w *world) mirrored() *sandbox.Sandbox {
 	w.t.Helper()
-	merchant, err := sandbox.New(sandbox.Config{Seed: 7, Customers: 40, Start: noon})
+	merchant, err := sandbox.New(sandbox.Config{Seed: 19, Customers: 40, Start: noon})
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	server := httptest.NewServer(merchant.Stripe())
 	w.t.Cleanup(server.Close)
-	w.Now = merchant.Now
+	w.stripe, w.Now = server, merchant.Now
 	s, err := stripesync.New(w.t.Context(), stripesync.Config{
 		Pool: w.Pool, Account: "shop", Key: sandbox.StripeKey, BaseURL: server.URL, Now: merchant.Now,
 		PokeApply: func(ctx context.Context, tx pgx.Tx) error { return w.poker.Apply(ctx, tx, "shop") },

@@ -76,12 +76,13 @@ type Config struct {
 	Webhooks *http.Client
 	Getenv   func(name string) string
 
-	Deliverers int           // deliveries under way at once. Zero means 400.
-	TickGap    time.Duration // between two ticks that changes ask for. Zero means 200 milliseconds, -1: none.
-	TickEvery  time.Duration // at least. Zero means 30 seconds, -1: only who asks ticks.
-	SweepEvery time.Duration // Zero means 30 seconds, -1: only who asks sweeps.
-	FeedEvery  time.Duration // a look whether to catch up, compare or import is due. Zero means 1 minute, -1: nobody looks.
-	PollEvery  time.Duration // how soon a job is found whose notification was missed. Zero means 1 second.
+	Deliverers   int           // deliveries under way at once. Zero means 400.
+	StripeWithin time.Duration // how long a delivery may wait for Stripe's news. Zero means 20 seconds.
+	TickGap      time.Duration // between two ticks that changes ask for. Zero means 200 milliseconds, -1: none.
+	TickEvery    time.Duration // at least. Zero means 30 seconds, -1: only who asks ticks.
+	SweepEvery   time.Duration // Zero means 30 seconds, -1: only who asks sweeps.
+	FeedEvery    time.Duration // a look whether to catch up, compare or import is due. Zero means 1 minute, -1: nobody looks.
+	PollEvery    time.Duration // how soon a job is found whose notification was missed. Zero means 1 second.
 
 	// Failpoint, when set, is called by name around the claim, the call and the
 	// record of a delivery: tests kill the process there.

@@ -38,6 +38,7 @@ type world struct {
 	t        *testing.T
 	intercom *sandbox.Intercom
 	server   *httptest.Server
+	stripe   *httptest.Server // of mirrored; nil: there is none
 	poker    *Poker
 	account  int
 }
