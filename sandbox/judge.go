@@ -18,8 +18,8 @@ type Case struct {
 	// until Until.
 	From, Until time.Time
 
-	// Reasons is what the product recorded for somebody who got nothing.
-	Reasons map[Due]string
+	// Reasons is what the product recorded for those who got nothing.
+	Reasons []Reason
 
 	// Budget is how many messages one person may get; the zero value judges none.
 	Budget Budget
@@ -31,7 +31,7 @@ type Case struct {
 
 // Case is the sandbox's half of a case: its people, where Intercom thinks they
 // are, and what was accepted so far.
-func (s *Sandbox) Case(from, until time.Time, reasons map[Due]string) Case {
+func (s *Sandbox) Case(from, until time.Time, reasons []Reason) Case {
 	return Case{
 		Residents: s.Residents(), Accepted: s.intercom.Accepted(), Locations: s.intercom.Locations(),
 		From: from, Until: until, Reasons: reasons,
@@ -41,6 +41,14 @@ func (s *Sandbox) Case(from, until time.Time, reasons map[Due]string) Case {
 // A Due is one step of an example that one customer was to get.
 type Due struct {
 	Customer, Campaign, Step string // Campaign is the example's name
+}
+
+// A Reason is why somebody did not get a step, or got it late, as the product
+// recorded it.
+type Reason struct {
+	Due
+	Why   string
+	Since time.Time // when the product took up the customer, of whose steps this was one
 }
 
 // A Verdict counts what went wrong. Details has a readable line for each finding
@@ -70,7 +78,8 @@ type Verdict struct {
 //     customer had paid, had another card, or was deleted. Also messages to
 //     somebody who opted out, and anything to somebody who is no customer.
 //   - Forgotten: customers for whom a step was due and who had its cause for
-//     three days, got nothing, and have no reason recorded. A customer with
+//     three days, got nothing, and have no reason recorded. A reason excuses what
+//     was due in its own episode, and nothing before or after. A customer with
 //     several contacts is left out: who is meant is not the world's to say.
 //   - BudgetBreaches: messages beyond what the budget of one contact allows in any
 //     window of its length, or too soon after the one before. What is counted as
@@ -105,7 +114,8 @@ type judge struct {
 	Case
 	lives    []*life
 	byPerson map[string]*life // by contact id
-	sent     []sent           // in order of time
+	excuses  map[Due][]time.Time
+	sent     []sent // in order of time
 	verdict  Verdict
 	findings []finding
 }
@@ -126,12 +136,17 @@ type sent struct {
 }
 
 func newJudge(c Case) *judge {
-	j := &judge{Case: c, byPerson: map[string]*life{}}
+	j := &judge{Case: c, byPerson: map[string]*life{}, excuses: map[Due][]time.Time{}}
 	for _, r := range c.Residents {
 		l := newLife(r)
 		j.lives = append(j.lives, l)
 		for _, contact := range r.Contacts {
 			j.byPerson[contact.ID] = l
+		}
+	}
+	for _, r := range c.Reasons {
+		if r.Why != "" {
+			j.excuses[r.Due] = append(j.excuses[r.Due], r.Since)
 		}
 	}
 	for _, a := range c.Accepted {

@@ -1,6 +1,9 @@
 package sandbox
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 const (
 	judgeDay = 24 * time.Hour
@@ -106,8 +109,11 @@ func (j *judge) enrolled(s stay) (at time.Time, delay time.Duration, ok bool) {
 // passed is kept, and is due at once; the others at their time. A card is
 // contacted about once, however often its owner comes and goes.
 func (j *judge) expectCardExpiring(l *life) {
-	seen := map[string]bool{}
+	seen, since := map[string]bool{}, map[string]time.Time{}
 	for _, s := range l.stays[cardExpiring] {
+		if _, ok := since[s.episode]; !ok {
+			since[s.episode] = s.from
+		}
 		at, delay, ok := j.enrolled(s)
 		if !ok || seen[s.episode] {
 			continue
@@ -133,7 +139,7 @@ func (j *judge) expectCardExpiring(l *life) {
 			if step.name == "call" && !l.valuableFrom(due, due.Add(delay+lateness)) {
 				continue
 			}
-			j.expect(l, cardExpiring, step.name, s, due, delay)
+			j.expect(l, Due{l.Customer, cardExpiring, step.name}, s, since[s.episode], due, delay)
 		}
 	}
 }
@@ -148,12 +154,24 @@ func (l *life) valuableFrom(from, to time.Time) bool {
 	return true
 }
 
+// expectPaymentFailed: each entry is an episode. Who was told of none between two of
+// the world's has seen one.
 func (j *judge) expectPaymentFailed(l *life) {
-	for _, s := range l.stays[paymentFailed] {
-		if at, delay, ok := j.enrolled(s); ok {
-			j.expect(l, paymentFailed, "nudge", s, at, delay)
-			j.expect(l, paymentFailed, "second-nudge", s, at.Add(4*judgeDay), delay)
-			j.expect(l, paymentFailed, "follow-up", s, at.Add(7*judgeDay), delay)
+	var since, left time.Time
+	for n, s := range l.stays[paymentFailed] {
+		if n == 0 || !left.IsZero() && left.Before(s.joined) {
+			since = s.from
+		}
+		left = s.left
+		at, delay, ok := j.enrolled(s)
+		if !ok {
+			continue
+		}
+		for _, step := range []struct {
+			name  string
+			after time.Duration
+		}{{"nudge", 0}, {"second-nudge", 4 * judgeDay}, {"follow-up", 7 * judgeDay}} {
+			j.expect(l, Due{l.Customer, paymentFailed, step.name}, s, since, at.Add(step.after), delay)
 		}
 	}
 }
@@ -168,25 +186,28 @@ func (j *judge) expectAnnualOffer(l *life) {
 			continue
 		}
 		last = at
-		j.expect(l, annualOffer, "offer", s, at.Add(2*judgeDay), delay)
-		j.expect(l, annualOffer, "mark", s, at.Add(3*judgeDay), delay)
+		since := at.Add(time.Nanosecond - annualEpisode)
+		j.expect(l, Due{l.Customer, annualOffer, "offer"}, s, since, at.Add(2*judgeDay), delay)
+		j.expect(l, Due{l.Customer, annualOffer, "mark"}, s, since, at.Add(3*judgeDay), delay)
 	}
 }
 
 // expect looks for one step that was due at an instant. It must have been
 // accepted by one of the customer's contacts within three days, if the customer
-// stayed that long and the judge can see that far; a reason excuses it.
-func (j *judge) expect(l *life, campaign, step string, s stay, due time.Time, delay time.Duration) {
+// stayed that long and the judge can see that far. A reason excuses it that is of
+// the same episode, which began at since.
+func (j *judge) expect(l *life, what Due, s stay, since, due time.Time, delay time.Duration) {
 	lapses := due.Add(delay + lateness)
-	if lapses.After(j.Until) || s.to.Before(lapses) || j.Reasons[Due{l.Customer, campaign, step}] != "" {
+	ofIt := func(at time.Time) bool { return !at.Before(since) && !at.After(lapses) }
+	if lapses.After(j.Until) || s.to.Before(lapses) || slices.ContainsFunc(j.excuses[what], ofIt) {
 		return
 	}
 	// An hour early is forgiven: on the days when the clocks change "21 days before
 	// a date" has two readings.
 	for _, got := range l.sent {
-		if got.about.campaign == campaign && got.about.step == step && !got.At.Before(due.Add(-time.Hour)) && !got.At.After(lapses) {
+		if got.about.campaign == what.Campaign && got.about.step == what.Step && !got.At.Before(due.Add(-time.Hour)) && !got.At.After(lapses) {
 			return
 		}
 	}
-	j.found(&j.verdict.Forgotten, due, "forgotten: %s was due %s/%s, in the segment since %s", l.Customer, campaign, step, s.from.UTC().Format(time.RFC3339))
+	j.found(&j.verdict.Forgotten, due, "forgotten: %s was due %s/%s, in the segment since %s", what.Customer, what.Campaign, what.Step, s.from.UTC().Format(time.RFC3339))
 }

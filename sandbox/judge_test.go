@@ -35,7 +35,7 @@ type scene struct {
 
 func newScene(t *testing.T) *scene {
 	t.Helper()
-	s := &scene{t: t, Case: Case{From: judgeTime(t, judgeFrom), Until: judgeTime(t, judgeUntil), Reasons: map[Due]string{}}}
+	s := &scene{t: t, Case: Case{From: judgeTime(t, judgeFrom), Until: judgeTime(t, judgeUntil)}}
 	start := "2026-02-01T00:00:00Z"
 	business := SubscriptionState{ID: "sub_1", Status: "active", Plan: "Business", Amount: 399_00, Quantity: 1, Currency: "usd", Interval: "month"}
 	pro := SubscriptionState{ID: "sub_1", Status: "active", Plan: "Pro", Amount: 49_00, Quantity: 1, Currency: "usd", Interval: "month"}
@@ -83,6 +83,13 @@ func (s *scene) of(name string) *Resident {
 	s.t.Helper()
 	n := slices.IndexFunc(s.Residents, func(r Resident) bool { return r.Customer == "cus_"+name })
 	return &s.Residents[n]
+}
+
+// excused lets the product have a reason for a step of somebody whom it took up at
+// an instant.
+func (s *scene) excused(name, campaign, step, since string) {
+	s.t.Helper()
+	s.Reasons = append(s.Reasons, Reason{Due{"cus_" + name, campaign, step}, "no contact", judgeTime(s.t, since)})
 }
 
 // then changes a resident from an instant on, told at once.
@@ -254,7 +261,7 @@ func TestJudge(t *testing.T) {
 		{"the card it names was replaced by one that expires too", func(s *scene) {
 			s.then("card", "2026-03-09T10:00:00Z", func(state *State) { other := *visa("pm_2", 3); other.Last4 = "9999"; state.Card = &other })
 			s.unsend("card", "Card of")
-			s.Reasons[Due{"cus_card", cardExpiring, "call"}] = "excused"
+			s.excused("card", cardExpiring, "call", "2026-03-09T10:00:00Z")
 		}, counts{recovered: 1}, "whose card is another since 2026-03-09T10:00:00Z"},
 		{"a ticket about the old card", func(s *scene) {
 			s.then("card", "2026-03-20T10:00:00Z", func(state *State) { other := *visa("pm_2", 3); other.Last4 = "9999"; state.Card = &other })
@@ -267,7 +274,7 @@ func TestJudge(t *testing.T) {
 		{"after the segment ended by the clock", func(s *scene) {
 			s.unsend("card", "Card of")
 			s.accept("2026-04-05T09:00:00Z", "ticket", "card", cardCall)
-			s.Reasons[Due{"cus_card", cardExpiring, "call"}] = "excused"
+			s.excused("card", cardExpiring, "call", "2026-02-28T23:00:00Z")
 		}, counts{recovered: 1}, "whose cause had gone since 2026-04-03T22:00:00Z"},
 		{"never in the segment", func(s *scene) { s.accept("2026-03-10T09:00:00Z", "message", "year", failNudge) },
 			counts{recovered: 1}, "who was never in its segment"},
@@ -293,17 +300,50 @@ func TestJudge(t *testing.T) {
 		{"just in time", func(s *scene) { s.shift("owes", "still open", "2026-03-12T09:00:00Z") }, counts{}, ""},
 		{"a reason excuses", func(s *scene) {
 			s.unsend("card", "Please update")
-			s.Reasons[Due{"cus_card", cardExpiring, "nudge"}] = "no contact"
+			s.excused("card", cardExpiring, "nudge", "2026-02-28T23:00:00Z")
 		}, counts{}, ""},
 		{"another step's reason does not", func(s *scene) {
 			s.unsend("card", "Please update")
-			s.Reasons[Due{"cus_card", cardExpiring, "call"}] = "no contact"
+			s.excused("card", cardExpiring, "call", "2026-02-28T23:00:00Z")
 		}, counts{forgotten: 1}, "card-expiring/nudge"},
+		{"the reason of another card does not", func(s *scene) {
+			s.then("card", "2026-03-14T10:00:00Z", func(state *State) { state.Card = visa("pm_2", 3) })
+			s.excused("card", cardExpiring, "nudge", "2026-02-28T23:00:00Z")
+		}, counts{forgotten: 1}, "2026-03-14T10:00:00Z forgotten: cus_card was due card-expiring/nudge, in the segment since 2026-03-14T10:00:00Z"},
+		{"the reason of that card does", func(s *scene) {
+			s.then("card", "2026-03-14T10:00:00Z", func(state *State) { state.Card = visa("pm_2", 3) })
+			s.excused("card", cardExpiring, "nudge", "2026-03-14T10:00:00Z")
+		}, counts{}, ""},
+		{"the reason of the time before does not", func(s *scene) {
+			s.owesAgain("2026-03-24T09:00:00Z")
+			s.excused("owes", paymentFailed, "nudge", "2026-03-05T09:00:00Z")
+		}, counts{forgotten: 1}, "2026-03-24T09:00:00Z forgotten: cus_owes was due payment-failed/nudge"},
+		{"nor does one of later", func(s *scene) {
+			s.owesAgain("2026-03-24T09:00:00Z")
+			s.excused("owes", paymentFailed, "nudge", "2026-03-27T09:00:01Z")
+		}, counts{forgotten: 1}, "2026-03-24T09:00:00Z forgotten: cus_owes was due payment-failed/nudge"},
+		{"the reason of that time does", func(s *scene) {
+			s.owesAgain("2026-03-24T09:00:00Z")
+			s.excused("owes", paymentFailed, "nudge", "2026-03-24T09:00:00Z")
+		}, counts{}, ""},
+		{"of a gap that nobody told of, the time before is the same", func(s *scene) {
+			s.owesAgain("2026-03-24T09:00:00Z")
+			s.of("owes").History[2].Told = judgeTime(t, "2026-03-24T09:00:00Z")
+			s.excused("owes", paymentFailed, "nudge", "2026-03-05T09:00:00Z")
+		}, counts{}, ""},
+		{"the reason of an offer within the quarter does", func(s *scene) {
+			s.unsend("year", "two months less")
+			s.excused("year", annualOffer, "offer", "2025-11-18T06:00:01Z")
+		}, counts{}, ""},
+		{"the reason of an offer before does not", func(s *scene) {
+			s.unsend("year", "two months less")
+			s.excused("year", annualOffer, "offer", "2025-11-18T06:00:00Z")
+		}, counts{forgotten: 1}, "annual-offer/offer"},
 		{"without a contact a reason is due, too", func(s *scene) {
 			s.unsend("card", "card")
 			s.of("card").Contacts = nil
-			s.Reasons[Due{"cus_card", cardExpiring, "nudge"}] = "no contact"
-			s.Reasons[Due{"cus_card", cardExpiring, "mark"}] = "no contact"
+			s.excused("card", cardExpiring, "nudge", "2026-02-28T23:00:00Z")
+			s.excused("card", cardExpiring, "mark", "2026-02-28T23:00:00Z")
 		}, counts{forgotten: 1}, "card-expiring/call"},
 		{"several contacts are left out", func(s *scene) {
 			s.unsend("card", "card")
@@ -402,6 +442,21 @@ func TestJudge(t *testing.T) {
 
 // paid is cus_owes with everything paid, told at once.
 func (s *scene) paid(at string) State { return s.told(at, s.of("owes").History[2]) }
+
+// owesAgain lets cus_owes owe another invoice from an instant on and get all but
+// the nudge.
+func (s *scene) owesAgain(at string) {
+	s.t.Helper()
+	s.then("owes", at, func(state *State) {
+		state.Delinquent, state.Open = true, []OpenInvoice{{ID: "in_2", Remaining: 399_00, Currency: "usd"}}
+	})
+	for _, x := range []struct {
+		kind, text string
+		days       int
+	}{{"message", failSecond, 4}, {"ticket", failCall, 7}} {
+		s.accept(judgeTime(s.t, at).AddDate(0, 0, x.days).Format(time.RFC3339), x.kind, "owes", x.text)
+	}
+}
 
 // joined lets cus_card have the card that expires only from an instant on.
 func (s *scene) joined(at string) {

@@ -72,6 +72,7 @@ func TestChaos_broken(t *testing.T) {
 		{sendsLate, "after recovery", chaosConfig{Calm: true, Customers: 150, Days: 4}, "over budget", true}, // with the offer of that day
 		{dropsSome, "disagreements", chaosConfig{Calm: true}, "forgotten", false},                            // three days later somebody misses it
 		{noQuietHours, "at night", chaosConfig{Calm: true, Customers: 150, Days: 2}, "", false},
+		{losesSome, "forgotten", chaosConfig{Calm: true, Days: 2}, "", false}, // as soon as it is too late
 	}
 	for _, tt := range tests {
 		if tt.long && *chaosSeeds == 0 {
@@ -96,16 +97,23 @@ func TestChaos_broken(t *testing.T) {
 	}
 }
 
-// noQuietHours is broken in the workspace: the judge still believes in them.
-const noQuietHours = "no quiet hours"
+// What is broken outside the workers: in the workspace, where the judge still
+// believes in quiet hours, and in the tables.
+const (
+	noQuietHours = "no quiet hours"
+	losesSome    = "enrollments of one campaign" // vanish, as if they had never been
+)
 
 // chaos lives one life and has it judged.
 func chaos(t *testing.T, c chaosConfig) chaosResult {
 	t.Helper()
 	began := time.Now()
 	m := newMayhem(t, c)
-	if c.Broken == noQuietHours {
+	switch c.Broken {
+	case noQuietHours:
 		m.forgetQuietHours()
+	case losesSome:
+		m.loseEnrollments()
 	}
 	m.live()
 	r := m.judged()
@@ -132,6 +140,19 @@ func (m *mayhem) forgetQuietHours() {
 	}
 	if _, err := set.apply(m.t.Context(), m.db.Pool, m.world.Now()); err != nil {
 		m.t.Fatal(err)
+	}
+}
+
+// loseEnrollments lets those of one campaign vanish, now and whenever one is written.
+func (m *mayhem) loseEnrollments() {
+	m.t.Helper()
+	for _, sql := range []string{
+		`create function dunlin.lose() returns trigger language plpgsql as 'begin return null; end'`,
+		`create trigger lose before insert on dunlin.enrollments for each row when (new.campaign = 'payment-failed') execute function dunlin.lose()`,
+		`delete from dunlin.deliveries where campaign = 'payment-failed'`,
+		`delete from dunlin.enrollments where campaign = 'payment-failed'`,
+	} {
+		execSQL(m.t, m.db.Pool, sql)
 	}
 }
 

@@ -145,10 +145,10 @@ func (d *demo) disagreements(ctx context.Context) (int, error) {
 }
 
 // reasons are what our tables say to everybody who got nothing.
-func (d *demo) reasons(ctx context.Context) (map[sandbox.Due]string, error) {
+func (d *demo) reasons(ctx context.Context) ([]sandbox.Reason, error) {
 	rows, err := d.db.Query(ctx, `
 		select c.stripe_id, d.campaign, d.step,
-		       case when e.starts_at > e.enrolled_at then 'reentry_wait' else coalesce(d.reason, d.state) end
+		       case when e.starts_at > e.enrolled_at then 'reentry_wait' else coalesce(d.reason, d.state) end, e.enrolled_at
 		from dunlin.deliveries d
 		join dunlin.enrollments e using (account_id, customer_id, campaign, episode)
 		join dunlin.customers c using (account_id, customer_id)
@@ -157,17 +157,14 @@ func (d *demo) reasons(ctx context.Context) (map[sandbox.Due]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read reasons: %w", err)
 	}
-	out := map[sandbox.Due]string{}
-	var due sandbox.Due
-	var reason string
-	_, err = pgx.ForEachRow(rows, []any{&due.Customer, &due.Campaign, &due.Step, &reason}, func() error {
-		out[due] = reason
-		return nil
+	reasons, err := pgx.CollectRows(rows, func(r pgx.CollectableRow) (x sandbox.Reason, err error) {
+		err = r.Scan(&x.Customer, &x.Campaign, &x.Step, &x.Why, &x.Since)
+		return x, err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read reasons: %w", err)
 	}
-	return out, nil
+	return reasons, nil
 }
 
 // show prints the report, and fails when the judge found anything.
