@@ -31,7 +31,7 @@ type Answer struct {
 	Campaign string    `json:"campaign"`
 	At       time.Time `json:"at"`
 
-	Summary     string           `json:"summary"`      // one sentence
+	Summary     string           `json:"summary"`      // one sentence, or two
 	Contacted   bool             `json:"contacted"`    // a step that reaches the customer was taken
 	Because     []string         `json:"because"`      // why there is no enrollment; empty when there is one
 	Change      []string         `json:"would_change"` // what would change it, and when time alone does
@@ -49,6 +49,7 @@ type Answer struct {
 	past       bool
 	unready    bool   // the account's first sync has not finished; of now alone
 	waits      string // why the segment's campaigns wait; empty when they do not
+	again      bool   // a member, not enrolled again: what it would be about was taken up before
 }
 
 // A Passage is one enrollment in an [Answer].
@@ -151,6 +152,9 @@ func (a *Answer) read(ctx context.Context, tx pgx.Tx, ref customers.Ref) (err er
 		if err := a.neverEnrolled(ctx, tx, ref); err != nil {
 			return err
 		}
+	}
+	if err := a.readAgain(ctx, tx, ref); err != nil {
+		return err
 	}
 	a.conclude()
 	return nil

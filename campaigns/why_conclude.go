@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -92,11 +93,7 @@ func (a *Answer) untriggered(ctx context.Context, tx pgx.Tx, ref customers.Ref) 
 
 // noEpisode says why a member is not enrolled.
 func (a *Answer) noEpisode(ctx context.Context, tx pgx.Tx, ref customers.Ref) (why, change string, err error) {
-	load := func() (customers.Picture, error) { return customers.Load(ctx, tx, ref) }
-	if a.past {
-		load = func() (customers.Picture, error) { return customers.LoadAt(ctx, tx, ref, a.At) }
-	}
-	p, err := load()
+	p, err := a.picture(ctx, tx, ref)
 	if errors.Is(err, customers.ErrBefore) {
 		return "a member, and what of is not known", "", nil
 	}
@@ -138,6 +135,9 @@ func (a *Answer) conclude() {
 	newest := &a.Enrollments[len(a.Enrollments)-1]
 	a.Contacted = reached != nil
 	a.Summary = a.sum(reached, newest)
+	if a.again {
+		a.Summary += fmt.Sprintf(" A member with the same %s, and each %[1]s is taken up once.", a.once())
+	}
 	switch {
 	case newest.State != "active":
 		a.afterTheEnd(newest)
@@ -173,12 +173,80 @@ func (a *Answer) afterTheEnd(p *Passage) {
 			a.Change = append(a.Change, fmt.Sprintf("time alone makes the rule of %s %t at %s", s.Segment, !s.True, minute(s.Changes, a.settings.Zone)))
 		}
 	}
-	switch Reason(p.Reason) {
-	case EpisodeOver:
-		a.Change = append(a.Change, "another "+string(a.definition.Episode.Kind)+", while a member")
-	case AlreadyMember:
+	switch once, reason := a.once(), Reason(p.Reason); {
+	case once != "" && (a.again || reason == LeftSegment || reason == EpisodeOver || reason == AlreadyMember):
+		a.Change = append(a.Change, "another "+once+", while a member: each is taken up once")
+	case reason == AlreadyMember:
 		a.Change = append(a.Change, "another join of segment "+a.definition.Segment)
 	}
+}
+
+// once is what the campaign takes up once and never again, in a word: a card, an
+// invoice or a subscription. Empty: it counts entries, days or events.
+func (a *Answer) once() string {
+	switch k := a.definition.Episode.Kind; k {
+	case EpisodeCard, EpisodeInvoice, EpisodeSubscription:
+		return string(k)
+	}
+	return ""
+}
+
+// readAgain looks whether somebody whose enrollments have ended is a member, and
+// not enrolled again because there is nothing new to be enrolled about.
+func (a *Answer) readAgain(ctx context.Context, tx pgx.Tx, ref customers.Ref) error {
+	if a.once() == "" || a.Segment == nil || !a.Segment.Member || len(a.Enrollments) == 0 {
+		return nil
+	}
+	known := map[string]bool{}
+	for _, p := range a.Enrollments {
+		if p.State == "active" || p.State == "finished" && p.EndedAt != nil && (a.Segment.Since == nil || !a.Segment.Since.After(*p.EndedAt)) {
+			return nil // under way, or a member ever since
+		}
+		known[p.Episode] = true
+	}
+	now, err := a.episodes(ctx, tx, ref)
+	a.again = len(now) > 0 && !slices.ContainsFunc(now, func(episode string) bool { return !known[episode] })
+	return err
+}
+
+// episodes are what a member would be enrolled about; none where it is not known.
+func (a *Answer) episodes(ctx context.Context, tx pgx.Tx, ref customers.Ref) (list []string, err error) {
+	args := pgx.StrictNamedArgs{"account": ref.Account, "customer": ref.Customer}
+	var sql string
+	switch kind := a.definition.Episode.Kind; {
+	case kind == EpisodeCard:
+		p, err := a.picture(ctx, tx, ref)
+		if errors.Is(err, customers.ErrBefore) {
+			return nil, nil
+		}
+		if card := cardEpisode(p); err == nil && card != "" {
+			list = append(list, card)
+		}
+		return list, err
+	case a.past: // which were open then is not kept
+		return nil, nil
+	case kind == EpisodeInvoice:
+		args["at"] = a.At
+		sql = `select i.id from dunlin.invoices i where i.account_id = @account and i.customer_id = @customer and ` + overdueInvoiceSQL
+	default:
+		sql = `select s.id from dunlin.subscriptions s where s.account_id = @account and s.customer_id = @customer and ` + openSubscriptionSQL
+	}
+	rows, err := tx.Query(ctx, sql, args)
+	if err == nil {
+		list, err = pgx.CollectRows(rows, pgx.RowTo[string])
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read episodes: %w", err)
+	}
+	return list, nil
+}
+
+// picture is the customer as of the instant that is asked about.
+func (a *Answer) picture(ctx context.Context, tx pgx.Tx, ref customers.Ref) (customers.Picture, error) {
+	if a.past {
+		return customers.LoadAt(ctx, tx, ref, a.At)
+	}
+	return customers.Load(ctx, tx, ref)
 }
 
 // sum is the sentence that answers first.

@@ -317,6 +317,80 @@ change another join of segment carded
 	})
 }
 
+// TestExplain_takenUp holds every-why for members who came back with what their
+// campaign has taken up before, and takes up once.
+func TestExplain_takenUp(t *testing.T) {
+	t.Parallel()
+	t.Run("a card", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t)
+		id := w.customer("ann", map[string]any{"card_id": "pm_1", "card_expires_at": date26(time.March, 20)})
+		w.since(noon.Add(-day))
+		w.campaign("c", onCard, `{name: early, at: -20 days, tag: a}`, `{name: last, at: 1 day, tag: b}`)
+		w.start("c", noon)
+		w.join(id, "carded", noon)
+		w.enroll(noon)
+		w.leave(id, "carded")
+		w.enroll(noon.Add(time.Hour))
+		w.join(id, "carded", noon.Add(2*time.Hour))
+		w.enroll(noon.Add(2 * time.Hour))
+		wantTold(t, w.why(id, noon.Add(3*time.Hour), time.Time{}), `
+Not contacted: the enrollment ended at 2026-03-02 13:00 (left the segment). A member with the same card, and each card is taken up once.
+exited left_segment
+  early skipped left_segment
+  last skipped left_segment
+change another card, while a member: each is taken up once
+`)
+		w.leave(id, "carded")
+		w.exec(`update dunlin.customers set card_id = null, card_expires_at = null`)
+		wantTold(t, w.why(id, noon.Add(4*time.Hour), time.Time{}), `
+Not contacted: the enrollment ended at 2026-03-02 13:00 (left the segment).
+exited left_segment
+  early skipped left_segment
+  last skipped left_segment
+change if this were so: card_expires_at is set (card_expires_at is missing)
+change another card, while a member: each is taken up once
+`)
+	})
+	t.Run("a card that the start passed over", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t)
+		id := w.customer("ann", map[string]any{"card_id": "pm_1", "card_expires_at": date26(time.March, 20)})
+		w.join(id, "carded", noon)
+		w.campaign("c", strings.ReplaceAll(onCard, "enroll", "ignore"), `{name: last, at: 1 day, tag: b}`)
+		w.start("c", noon)
+		wantTold(t, w.why(id, noon.Add(time.Hour), time.Time{}), `
+Not contacted: the enrollment ended at 2026-03-02 12:00 (was a member before the campaign started). A member with the same card, and each card is taken up once.
+exited already_member
+change another card, while a member: each is taken up once
+`)
+	})
+	t.Run("an invoice", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t)
+		id := w.customer("ann", nil)
+		w.exec(`insert into dunlin.invoices (account_id, customer_id, id, created_at, status, amount_remaining, amount_remaining_currency, due_at, attempt_count)
+			values ($1, $2, 'in_1', $3, 'open', 10, 'usd', $3, 1)`, w.account, id, noon.Add(-day))
+		w.campaign("c", "segment: owing\nepisode: invoice\nexisting: enroll", `{name: last, at: 1 day, tag: b}`)
+		w.start("c", noon)
+		w.join(id, "owing", noon)
+		w.enroll(noon)
+		if a := w.why(id, noon, time.Time{}); strings.Contains(a.Summary, "once") {
+			t.Errorf("under way\n got %s", a.Summary)
+		}
+		w.leave(id, "owing")
+		w.enroll(noon.Add(time.Hour))
+		w.join(id, "owing", noon.Add(2*time.Hour))
+		w.enroll(noon.Add(2 * time.Hour))
+		wantTold(t, w.why(id, noon.Add(3*time.Hour), time.Time{}), `
+Not contacted: the enrollment ended at 2026-03-02 13:00 (left the segment). A member with the same invoice, and each invoice is taken up once.
+exited left_segment
+  last skipped left_segment
+change another invoice, while a member: each is taken up once
+`)
+	})
+}
+
 // TestExplain_waiting holds that whatever makes a step wait has words, and that
 // something can be said of its end (every-why).
 func TestExplain_waiting(t *testing.T) {
