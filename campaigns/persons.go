@@ -140,8 +140,12 @@ func (p *persons) contacts(ctx context.Context, tx pgx.Tx, since time.Time) ([]r
 	return out, nil
 }
 
+// notLeaving are the reasons of what is due and was tried in vain, until it is tried
+// again: it stays due, for how long nobody knows, and takes nobody's turn meanwhile.
+var notLeaving = []Reason{IntercomAway, Undecided}
+
 // due are the messages for each person that are planned and due, but for those that
-// Intercom does not accept now.
+// were tried in vain.
 func (p *persons) due(ctx context.Context, tx pgx.Tx, now time.Time) ([][]ranked, error) {
 	rows, err := tx.Query(ctx, `
 		select p.person, d.account_id, d.customer_id, d.campaign, d.episode, d.step, d.priority, d.scheduled_at
@@ -149,8 +153,8 @@ func (p *persons) due(ctx context.Context, tx pgx.Tx, now time.Time) ([][]ranked
 		cross join lateral (
 			select * from dunlin.deliveries d
 			where d.account_id = p.account_id and d.customer_id = p.customer_id
-			  and d.state = 'planned' and d.contacts and d.due_at <= @now and d.reason is distinct from @away
-			offset 0) d`, p.args(pgx.StrictNamedArgs{"now": now, "away": IntercomAway}))
+			  and d.state = 'planned' and d.contacts and d.due_at <= @now and coalesce(d.reason, '') <> all(@not_leaving::text[])
+			offset 0) d`, p.args(pgx.StrictNamedArgs{"now": now, "not_leaving": notLeaving}))
 	if err != nil {
 		return nil, fmt.Errorf("read what else is due: %w", err)
 	}

@@ -155,6 +155,32 @@ func TestClaim_awayTogether(t *testing.T) {
 	}
 }
 
+// TestClaim_rivalUndecided: a message that cannot be decided takes nobody's turn, or
+// the others of its person would wait for it until they expire.
+func TestClaim_rivalUndecided(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	id := w.customer("ann", nil)
+	w.join(id, "owing", noon)
+	w.link(id, "C1", noon)
+	w.campaign("high", onEntry+"\npriority: 90", nudge)
+	w.campaign("low", onEntry, nudge)
+	w.start("high", noon)
+	w.start("low", noon)
+	low := w.key(id, "low", "nudge")
+	if _, ok := w.claim(low, noon); ok {
+		t.Error("claimed beside a message that goes first")
+	}
+	w.wantDelivery(low, "planned outranked")
+	if err := w.store.Postpone(t.Context(), []Key{w.key(id, "high", "nudge")}, Undecided, "", time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	at := noon.Add(recheckSoon)
+	if _, ok := w.claim(low, at); !ok {
+		w.wantDelivery(low, "claimed -")
+	}
+}
+
 // TestClaim_holdout: to part of the persons nothing is done, and it is noted when
 // it would have been; the same part each time.
 func TestClaim_holdout(t *testing.T) {
