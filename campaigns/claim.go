@@ -176,7 +176,7 @@ func (s *Store) claim(ctx context.Context, tx pgx.Tx, list []*situated, claims [
 	var logged []Decided
 	for i, x := range list {
 		c := claims[i]
-		if x.Waited != IntercomAway { // else it says again what was said before the last attempt
+		if x.Waited != IntercomAway && x.Waited != WebhookFails { // else it says again what was said before the last attempt
 			logged = append(logged, x.logged(Decision{Verdict: Send}))
 		}
 		c.Token = rand.Text()

@@ -574,6 +574,31 @@ func TestRelease(t *testing.T) {
 	}
 }
 
+// TestRecord_webhook: a webhook that was not taken says so, and not that Intercom
+// is at fault; and what mends it is said while it is due.
+func TestRecord_webhook(t *testing.T) {
+	t.Parallel()
+	w, id := due(t, hook)
+	k := w.key(id, "c", "hook")
+	for range 2 {
+		c, ok := w.claim(k, noon)
+		if !ok {
+			t.Fatal("not claimed")
+		}
+		w.record(c, Outcome{Result: NotDone, Detail: "HOOK_KEY is not set", Retry: time.Minute}, noon)
+	}
+	w.wantDelivery(k, "planned webhook_fails")
+	a := w.why(id, noon, time.Time{})
+	step := a.Enrollments[0].Steps[0]
+	if len(step.Decisions) != 1 {
+		t.Errorf("the decision to send, taken twice\n got %+v\nwant it once", step.Decisions)
+	}
+	want(t, "words", step.Words, "its webhook could not be called, or its address does not take it")
+	want(t, "what would change it", a.Change, []string{"hook: the webhook's secret is set, and its address takes the call; the detail says what is wrong"})
+	w.claim(k, noon.Add(4*day))
+	w.wantDelivery(k, "skipped webhook_fails")
+}
+
 // TestSweep holds one-contact after a crash between claim and record: what may
 // have reached somebody is unknown, for good; a tag is set again.
 func TestSweep(t *testing.T) {

@@ -142,7 +142,7 @@ func (p *persons) contacts(ctx context.Context, tx pgx.Tx, since time.Time) ([]r
 
 // notLeaving are the reasons of what is due and was tried in vain, until it is tried
 // again: it stays due, for how long nobody knows, and takes nobody's turn meanwhile.
-var notLeaving = []Reason{IntercomAway, Undecided}
+var notLeaving = []Reason{IntercomAway, WebhookFails, Undecided}
 
 // due are the messages for each person that are planned and due, but for those that
 // were tried in vain.

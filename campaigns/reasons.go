@@ -45,6 +45,7 @@ const (
 	Unreadable       Reason = "unreadable"        // its stored definition, or its segment's, does not check any more
 	Undecided        Reason = "undecided"         // deciding it fails, and not those beside it: a fault of ours
 	IntercomAway     Reason = "intercom_refuses"  // token, plan or limit: nothing can be sent now
+	WebhookFails     Reason = "webhook_fails"     // its secret is not set, or its address says no, or nothing
 )
 
 // Reasons to fail, and not to know.
@@ -104,6 +105,7 @@ var inWords = map[Reason]string{
 	Unreadable:       "the stored campaign or its segment has a fault: apply it again",
 	Undecided:        "deciding it fails: dunlin's log says how",
 	IntercomAway:     "Intercom accepts nothing from us now",
+	WebhookFails:     "its webhook could not be called, or its address does not take it",
 	CallRefused:      "refused by Intercom",
 	NoClearAnswer:    "sent, perhaps: Intercom gave no clear answer, and is being searched",
 	WorkerLost:       "sent, perhaps: the worker died while it was sending; Intercom is being searched",

@@ -117,6 +117,10 @@ func lockEnrollment(ctx context.Context, tx pgx.Tx, k Key) error {
 // planned again and decided afresh when its poke's lease runs out. The task row
 // of a task stays; the next claim finds it.
 func (s *Store) release(ctx context.Context, c Claim, o Outcome) (bool, error) {
+	why := IntercomAway
+	if c.Action == Webhook {
+		why = WebhookFails
+	}
 	tag, err := s.Pool.Exec(ctx, `
 		update dunlin.deliveries set state = 'planned', reason = @reason, detail = nullif(@detail, ''), token = null, leased_until = null,
 		       contacted_at = case when action = any(@repeatable::text[]) then contacted_at end,
@@ -124,7 +128,7 @@ func (s *Store) release(ctx context.Context, c Claim, o Outcome) (bool, error) {
 		       failures = case @failure::text when '' then failures when failure then failures + 1 else 1 end,
 		       poked_until = clock_timestamp() + @retry::interval
 		where `+oneDelivery+` and token = md5(@token)::uuid and state = 'claimed'`,
-		c.Key.args("reason", IntercomAway, "detail", o.Detail, "retry", o.Retry, "token", c.Token, "repeatable", repeatable, "failure", o.Failure))
+		c.Key.args("reason", why, "detail", o.Detail, "retry", o.Retry, "token", c.Token, "repeatable", repeatable, "failure", o.Failure))
 	if err != nil {
 		return false, fmt.Errorf("release delivery: %w", err)
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -399,7 +400,7 @@ func TestExplain_waiting(t *testing.T) {
 	a := Answer{At: noon, Campaign: "c", settings: workspace.Defaults()}
 	for _, r := range []Reason{
 		NotYet, ReentryWait, AnchorMissing, QuietNow, BudgetSpent, TooClose, Outranked, OnHold, Promised, Disputed, Stopped, Paused, SegmentWaits,
-		Unapplied, DataOld, TestOnly, ZoneUnknown, NoContact, AmbiguousContact, ContactStale, Unreadable, Undecided, IntercomAway,
+		Unapplied, DataOld, TestOnly, ZoneUnknown, NoContact, AmbiguousContact, ContactStale, Unreadable, Undecided, IntercomAway, WebhookFails,
 	} {
 		if r.Words() == string(r) {
 			t.Errorf("%s has no words", r)
@@ -407,8 +408,9 @@ func TestExplain_waiting(t *testing.T) {
 		if got := a.toChange(&Taken{State: "planned", Reason: string(r), DueAt: &until}); got == "" {
 			t.Errorf("what ends a wait for %s\n got nothing", r)
 		}
-		if got := a.toChange(&Taken{State: "planned", Reason: string(r), DueAt: &noon}); !strings.HasPrefix(got, "a worker takes it") {
-			t.Errorf("a wait for %s that is over\n got %s", r, got)
+		got := a.toChange(&Taken{State: "planned", Reason: string(r), DueAt: &noon})
+		if over := !slices.Contains(notLeaving, r); over != strings.HasPrefix(got, "a worker takes it") {
+			t.Errorf("what is due, and waited for %s\n got %s\nwant that a worker takes it: %v", r, got, over)
 		}
 	}
 }

@@ -149,7 +149,7 @@ func (a *Answer) toChange(t *Taken) string {
 	if last := t.last(); last != nil {
 		in = last.inputs
 	}
-	if t.State == "planned" && until != nil && !until.After(a.At) {
+	if t.State == "planned" && until != nil && !until.After(a.At) && !slices.Contains(notLeaving, Reason(t.Reason)) {
 		return "a worker takes it, which is due since " + minute(until, zone) + "; see dunlin doctor when that takes long"
 	}
 	switch Reason(t.Reason) {
@@ -191,6 +191,8 @@ func (a *Answer) toChange(t *Taken) string {
 		return "only one contact at Intercom has the customer's e-mail address"
 	case ContactStale, IntercomAway:
 		return "Intercom answers; see dunlin doctor"
+	case WebhookFails:
+		return "the webhook's secret is set, and its address takes the call; the detail says what is wrong"
 	case Unreadable:
 		return "dunlin apply of the campaign and its segment"
 	case Undecided:
