@@ -47,7 +47,7 @@ func (s *Store) openTask(ctx context.Context, tx pgx.Tx, x *situated, c Claim, n
 			       episode = @episode, title = @title, body = @body, team = @team, money_at_risk = @amount::text::numeric, money_at_risk_currency = @currency,
 			       state = 'open', stays = false, opened_at = @now, due_at = @due, done_at = null, done_because = null, snoozed_until = null,
 			       owner = @owner::bigint, assigned_at = case when @owner::bigint is not null then @now::timestamptz end,
-			       note = case when ticket_id is not null then @note end, notes = notes + 1
+			       note = case when ticket_id is not null then @note end, notes = notes + 1, contact_note = null
 			from former f where t.task_id = f.task_id and f.episode <> @episode),
 		fresh as (
 			insert into dunlin.tasks (account_id, customer_id, campaign, episode, step, title, body, team, money_at_risk, money_at_risk_currency,

@@ -102,6 +102,10 @@ type ContactNote struct {
 	OpenedAt    time.Time
 }
 
+// contactMarkSQL is the mark of a note about task t: another one each time that the
+// task is open again after its customer had recovered.
+const contactMarkSQL = `'dunlin-' || t.task_id || case when t.notes > 0 then '-' || t.notes else '' end`
+
 // TakeContactNotes takes up to so many open tasks whose delivery is over, with a
 // contact and without a ticket. Whoever took one ends it with [Store.Noted] or
 // [Store.FailErrand].
@@ -114,7 +118,7 @@ func (s *Store) TakeContactNotes(ctx context.Context, limit int) ([]ContactNote,
 			  and (t.leased_until is null or t.leased_until < clock_timestamp())
 			order by t.task_id limit $1 for update of t skip locked)
 		update dunlin.tasks t set leased_until = clock_timestamp() + $2::interval from due where t.task_id = due.task_id
-		returning t.task_id, due.contact_id, t.title, t.body, 'dunlin-' || t.task_id, t.opened_at`, limit, ticketLease)
+		returning t.task_id, due.contact_id, case when t.notes > 0 then 'Open again: ' else '' end || t.title, t.body, `+contactMarkSQL+`, t.opened_at`, limit, ticketLease)
 	if err != nil {
 		return nil, fmt.Errorf("find tasks to note on contacts: %w", err)
 	}
@@ -126,9 +130,11 @@ func (s *Store) TakeContactNotes(ctx context.Context, limit int) ([]ContactNote,
 }
 
 // Noted records the note that took the place of a task's ticket; empty: it cannot
-// be written.
+// be written. Of a task that is open again meanwhile it was not the last one.
 func (s *Store) Noted(ctx context.Context, n ContactNote, id string) error {
-	_, err := s.Pool.Exec(ctx, `update dunlin.tasks set contact_note = $2, leased_until = null, attempts = 0, detail = null where task_id = $1`, n.Task, id)
+	_, err := s.Pool.Exec(ctx, `
+		update dunlin.tasks t set contact_note = $2, leased_until = null, attempts = 0, detail = null
+		where task_id = $1 and `+contactMarkSQL+` = $3`, n.Task, id, n.Mark)
 	if err != nil {
 		return fmt.Errorf("record note of task %d: %w", n.Task, err)
 	}

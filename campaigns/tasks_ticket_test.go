@@ -190,3 +190,60 @@ func TestContactNotes(t *testing.T) {
 		t.Errorf("noted once\n got %+v (%v)", got, err)
 	}
 }
+
+// TestContactNotes_relapse: a task that is open again says so on the contact, too,
+// in a note of its own, once; of the former note nothing is heard any more.
+func TestContactNotes_relapse(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.settings(rota)
+	w.campaign("c", onEntry+"\nreenter_after: 1 day", call, later)
+	w.start("c", noon)
+	id := w.owed(noon, 49)[0]
+	task := w.task(id, noon)
+	take := func() ContactNote {
+		t.Helper()
+		w.exec(`update dunlin.tasks set leased_until = null`)
+		got, err := w.store.TakeContactNotes(t.Context(), 10)
+		if err != nil || len(got) != 1 {
+			t.Fatalf("to be noted\n got %+v (%v)\nwant one task", got, err)
+		}
+		return got[0]
+	}
+	noted := func(n ContactNote) {
+		t.Helper()
+		if err := w.store.Noted(t.Context(), n, "N"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	once := func() {
+		t.Helper()
+		if got, err := w.store.TakeContactNotes(t.Context(), 10); err != nil || len(got) != 0 {
+			t.Errorf("noted once\n got %+v (%v)", got, err)
+		}
+	}
+	marks := map[string]bool{}
+	first := take()
+	marks[first.Mark] = true
+	noted(first)
+	once()
+	for i := range 2 {
+		back := noon.Add(time.Duration(3*(i+1)) * day)
+		w.leave(id, "owing")
+		w.enroll(back.Add(-day))
+		w.join(id, "owing", back)
+		w.enroll(back)
+		if again := w.task(id, back); again != task {
+			t.Fatal("another task")
+		}
+		again := take()
+		noted(first) // its answer comes late
+		want(t, "mark after a crash", take().Mark, again.Mark)
+		if marks[again.Mark] || again.Title != "Open again: Call" || !again.OpenedAt.Equal(back) {
+			t.Errorf("open again\n got %+v\nwant a mark besides %v", again, marks)
+		}
+		marks[again.Mark] = true
+		noted(again)
+		once()
+	}
+}
