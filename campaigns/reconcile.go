@@ -248,12 +248,20 @@ func found(ctx context.Context, tx pgx.Tx, k Key, externalID, detail string, why
 // goes on. After on_unknown: resend this is the one exception of one-contact: what
 // leaves next may be there already. The attempt goes on counting, what it failed
 // by does not, and its token is gone, so that no late answer speaks for the next one.
+//
+// Its time stays what it was, and so it may be too late by now, unless somebody
+// wants it to be tried again: then its time is now, and it expires from now on.
 func planAgain(ctx context.Context, tx pgx.Tx, k Key, why said, now time.Time) error {
+	var anew *time.Time
+	if why.reason == TriedAgain {
+		anew = &now
+	}
 	_, err := tx.Exec(ctx, `
 		update dunlin.deliveries set state = 'planned', reason = null, detail = null, ended_at = null, external_id = null, token = null,
 		       contacted_at = null, look_at = null, doubted_at = null, looks = 0, poked_until = null, resent = resent or @resent,
-		       failure = null, failures = 0
-		where `+oneDelivery, k.args("resent", why.reason == SentAgain))
+		       failure = null, failures = 0, scheduled_at = coalesce(@anew, scheduled_at), due_at = coalesce(@anew, due_at),
+		       not_before = coalesce(@anew, not_before), expires_at = coalesce(@anew + (expires_at - scheduled_at), expires_at)
+		where `+oneDelivery, k.args("resent", why.reason == SentAgain, "anew", anew))
 	if err != nil {
 		return err
 	}

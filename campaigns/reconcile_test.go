@@ -115,10 +115,10 @@ func (w *world) settle(n DeliveryName, s Settlement) error {
 	})
 }
 
-func (w *world) retry(n DeliveryName) error {
+func (w *world) retry(n DeliveryName, at time.Time) error {
 	w.t.Helper()
 	return pgx.BeginFunc(w.t.Context(), w.pool, func(tx pgx.Tx) error {
-		_, err := RetryFailed(w.t.Context(), tx, n, "ann", noon.Add(time.Hour))
+		_, err := RetryFailed(w.t.Context(), tx, n, "ann", at)
 		return err
 	})
 }
@@ -446,7 +446,7 @@ func TestRetryFailed(t *testing.T) {
 	t.Parallel()
 	w, id := due(t, nudge)
 	k, name := w.key(id, "c", "nudge"), DeliveryName{Customer: "cus_ann", Campaign: "c", Step: "nudge"}
-	want(t, "planned", fmt.Sprint(w.retry(name)), `step "nudge" of campaign "c" for cus_ann is planned, not failed: there is nothing to try again`)
+	want(t, "planned", fmt.Sprint(w.retry(name, noon)), `step "nudge" of campaign "c" for cus_ann is planned, not failed: there is nothing to try again`)
 	c, _ := w.claim(k, noon)
 	w.record(c, Outcome{Result: Refused, Detail: "400"}, noon)
 	var counts bool
@@ -454,7 +454,7 @@ func TestRetryFailed(t *testing.T) {
 	if counts {
 		t.Error("what Intercom refused counts in the budget (one-budget)")
 	}
-	if err := w.retry(name); err != nil {
+	if err := w.retry(name, noon); err != nil {
 		t.Fatal(err)
 	}
 	w.wantDelivery(k, "planned -")
@@ -465,5 +465,63 @@ func TestRetryFailed(t *testing.T) {
 	w.record(again, Outcome{Result: Refused, Detail: "400"}, noon)
 	want(t, "log", w.settlings(), "retry by ann")
 	w.exec(`update dunlin.enrollments set state = 'exited', reason = 'left_segment'`)
-	want(t, "ended", fmt.Sprint(w.retry(name)), `the enrollment of cus_ann in campaign "c" has ended: left the segment; its steps would be skipped`)
+	want(t, "ended", fmt.Sprint(w.retry(name, noon)), `the enrollment of cus_ann in campaign "c" has ended: left the segment; its steps would be skipped`)
+}
+
+// TestRetryFailed_late: whoever wants a failure to be tried again is not too late,
+// however long its cause took to be mended: its time is then. Whether there is
+// still a reason is decided afresh.
+func TestRetryFailed_late(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name    string
+		between string // the failure and the retry
+		at      time.Time
+		want    string
+	}{
+		{"at once", "", noon.Add(4 * day), "claimed -"},
+		{"nobody at work for days", "", noon.Add(7*day - time.Minute), "claimed -"},
+		{"and longer", "", noon.Add(7 * day), "skipped expired"},
+		{"it has paid", `update dunlin.customers set delinquent = false`, noon.Add(4 * day), "planned left_segment"},
+		{"at night", "", noon.Add(4*day + 10*time.Hour), "planned quiet_hours"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w, id := due(t, nudge, `{name: later, at: 9 days, tag: x}`)
+			k := w.key(id, "c", "nudge")
+			c, _ := w.claim(k, noon)
+			w.record(c, Outcome{Result: Refused, Detail: "400"}, noon)
+			if tt.between != "" {
+				w.exec(tt.between)
+			}
+			again := noon.Add(4 * day)
+			if err := w.retry(DeliveryName{Customer: "cus_ann", Campaign: "c", Step: "nudge"}, again); err != nil {
+				t.Fatal(err)
+			}
+			d := w.delivery(k)
+			for what, at := range map[string]struct{ got, want *time.Time }{
+				"scheduled": {d.ScheduledAt, &again}, "due": {d.DueAt, &again}, "expires": {d.ExpiresAt, new(again.Add(3 * day))},
+			} {
+				if !at.got.Equal(*at.want) {
+					t.Errorf("%s\n got %s\nwant %s", what, at.got, at.want)
+				}
+			}
+			w.enroll(again) // which leaves its time alone
+			w.exec(`update dunlin.links set checked_at = $1`, tt.at)
+			w.claim(k, tt.at)
+			w.wantDelivery(k, tt.want)
+		})
+	}
+}
+
+// TestSettleUnknown_late: what is not there is decided like any other, by its own
+// time: clearing up what is left over sends nobody what was for last week.
+func TestSettleUnknown_late(t *testing.T) {
+	t.Parallel()
+	w, c := doubtful(t, onEntry, nudge, "nudge")
+	if err := w.settle(DeliveryName{Customer: "cus_ann", Campaign: "c", Step: "nudge"}, Settlement{By: "ann"}); err != nil {
+		t.Fatal(err)
+	}
+	w.claim(c.Key, noon.Add(4*day))
+	w.wantDelivery(c.Key, "skipped expired")
 }

@@ -32,7 +32,8 @@ type Settlement struct {
 
 // SettleUnknown settles a delivery whose outcome is unknown, whether it is still
 // looked for or not: it is sent, or planned again and decided afresh, and out of
-// the contact budget (one-budget). What people said is kept in the decision log.
+// the contact budget (one-budget). It says what was, not what shall be: what is too
+// late by now is not sent. What people said is kept in the decision log.
 // Errors are for people.
 func SettleUnknown(ctx context.Context, tx pgx.Tx, name DeliveryName, s Settlement, now time.Time) (Key, error) {
 	x, err := name.pick(ctx, tx, "unknown", "there is nothing to settle")
@@ -55,8 +56,8 @@ func SettleUnknown(ctx context.Context, tx pgx.Tx, name DeliveryName, s Settleme
 	return x.key, nil
 }
 
-// RetryFailed plans a failed delivery again: it is decided afresh. Errors are for
-// people.
+// RetryFailed plans a failed delivery again: it is decided afresh, and not too late
+// because its cause took long to be mended. Errors are for people.
 func RetryFailed(ctx context.Context, tx pgx.Tx, name DeliveryName, by string, now time.Time) (Key, error) {
 	x, err := name.pick(ctx, tx, "failed", "there is nothing to try again")
 	if err != nil {

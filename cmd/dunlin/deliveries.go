@@ -95,7 +95,7 @@ func (c deliveriesSettleCmd) Run(ctx context.Context, a *app) error {
 type deliveriesRetryCmd struct{ deliveryArgs }
 
 func (deliveriesRetryCmd) Help() string {
-	return "Mend first what made it fail: the reason is in dunlin why. The step is then decided like any other that is due."
+	return "Mend first what made it fail: the reason is in dunlin why. The step is then decided like any other that is due: its time is now, and its expires counts from now, however long ago it failed."
 }
 
 // Run lets a failed delivery be decided afresh.
