@@ -103,7 +103,7 @@ func rescope(ctx context.Context, tx pgx.Tx, d Definition, settings workspace.Se
 		edit.Later = true
 		return nil
 	}
-	edit.Enrolled, edit.Passed, err = enroll(ctx, tx, d, settings, segments.Tick{At: now, Everyone: true}, passOver)
+	edit.Enrolled, edit.Passed, err = enroll(ctx, tx, d, settings, segments.Tick{At: now, Since: now, Everyone: true}, passOver)
 	if err != nil {
 		return fmt.Errorf("campaign %q: %w", d.Name, err)
 	}

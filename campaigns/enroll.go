@@ -89,20 +89,25 @@ func concerns(t segments.Tick, d Definition) bool {
 // ends reports whether something that a tick sees can end an enrollment.
 func (d *Definition) ends() bool { return d.Segment != "" || episodeOverSQL(d.Episode) != "false" }
 
-// amongSQL narrows a statement to the customers a tick names: those that
-// changed, and those that joined or left the segment or began another episode
-// there. x is an alias.
+// all reports whether a tick looks at every customer for a campaign.
+func all(t segments.Tick, d Definition) bool { return t.Everyone || t.Whole[d.Segment] }
+
+// amongSQL narrows a statement to the customers a tick names. x is an alias.
 func amongSQL(t segments.Tick, d Definition, x string) string {
-	if t.Everyone || t.Whole[d.Segment] {
+	if all(t, d) {
 		return "true"
 	}
-	return `(` + x + `.account_id, ` + x + `.customer_id) in (
-		select * from unnest(@accounts::int[], @customers::bigint[])
-		union all
-		select account_id, customer_id from dunlin.membership_log where tick_id = @tick and segment = @segment)`
+	return `(` + x + `.account_id, ` + x + `.customer_id) in (` + namedSQL + `)`
 }
 
-// amongArgs are the arguments of amongSQL.
+// namedSQL selects the customers a tick names: those that changed, and those that
+// joined or left the segment or began another episode there.
+const namedSQL = `
+		select * from unnest(@accounts::int[], @customers::bigint[]) as changed (account_id, customer_id)
+		union
+		select account_id, customer_id from dunlin.membership_log where tick_id = @tick and segment = @segment`
+
+// amongArgs are the arguments of amongSQL and namedSQL.
 func amongArgs(t segments.Tick, args pgx.NamedArgs) pgx.NamedArgs {
 	args["accounts"], args["customers"] = segments.Columns(t.Changed)
 	args["tick"] = t.ID
@@ -165,9 +170,29 @@ func episodeOverSQL(e Episode) string {
 	return "false"
 }
 
+// eventsWithin is for how long an event enrolls: during a pause, a segment's wait or
+// a silence of ours it gets older, and what is to be said about it gets stale. Who
+// was enrolled too late by that is passed over, named (nothing-lost).
+const eventsWithin = 7 * 24 * time.Hour
+
+// eventsFrom is since when, after the campaign's start, a tick looks at events. Of
+// everybody it reads only what is young, or was so at the tick before (when the
+// pause began, if one is over), because ticks have seen the others. Of the customers
+// who changed it reads all, and of everybody when somebody has accepted what the
+// segment waited for.
+func eventsFrom(t segments.Tick, d Definition) time.Time {
+	switch {
+	case !t.Everyone, t.Whole[d.Segment], t.Since.IsZero():
+		return time.Time{}
+	case t.Since.Before(t.At):
+		return t.Since.Add(-eventsWithin)
+	}
+	return t.At.Add(-eventsWithin)
+}
+
 // membersSQL selects who may be enrolled: the members of the segment, or, with a
 // trigger, the customers to whom something has happened since the campaign's
-// start, who must be members when there is a segment, too.
+// start, who must have been members in time when there is a segment, too.
 func membersSQL(d Definition, t segments.Tick) string {
 	const listed = `(select generation from dunlin.segments where name = @segment)`
 	if d.Trigger == "" {
@@ -178,15 +203,23 @@ func membersSQL(d Definition, t segments.Tick) string {
 	}
 	members := ""
 	if d.Segment != "" {
-		members = ` and exists (select from dunlin.members m where m.account_id = ev.account_id and m.customer_id = ev.customer_id and m.generation = ` + listed + `)`
+		members = ` and exists (select from dunlin.members m where m.account_id = ev.account_id and m.customer_id = ev.customer_id and m.generation = ` + listed + `
+			and m.joined_at <= ev.created_at + @events_within::interval)`
 	}
-	return `dunlin.events ev
-			join dunlin.customers c using (account_id, customer_id)
+	happened := `dunlin.events ev where ev.type = @trigger and ev.created_at <= @at
+			and ev.created_at > greatest(@events_from::timestamptz, (select started_at from dunlin.campaigns where name = @campaign))`
+	if all(t, d) {
+		happened = `(select * from ` + happened + `) ev`
+	} else { // only the primary key will do, however many events there are
+		happened = `(` + namedSQL + `) named cross join lateral (
+			select * from ` + happened + ` and ev.account_id = named.account_id and ev.customer_id = named.customer_id
+			offset 0) ev`
+	}
+	return happened + `
+			join dunlin.customers c on c.account_id = ev.account_id and c.customer_id = ev.customer_id
 			cross join lateral (select ev.created_at as joined_at) m
 			cross join lateral (` + episodesSQL(d.Episode) + `) ep
-			where ev.type = @trigger and ev.created_at <= @at
-			  and ev.created_at > greatest(@at::timestamptz - interval '7 days', (select started_at from dunlin.campaigns where name = @campaign))
-			  and ` + amongSQL(t, d, "ev") + members
+			where true` + members
 }
 
 // anchorSQL is the instant that step offsets count from; a date begins at the
@@ -204,15 +237,17 @@ func anchorSQL(d Definition) string {
 	return column
 }
 
-// enroll makes the missing enrollments of one campaign, and returns how many. When
-// passOver is set they are made as ended at once: members from before the
-// campaign's start.
+// enroll makes the missing enrollments of one campaign, and returns how many. Some
+// are made as ended at once, so that it is known who was passed over: members from
+// before the campaign's start, when passOver is set, and those whose event is too
+// old.
 func enroll(ctx context.Context, tx pgx.Tx, d Definition, settings workspace.Settings, t segments.Tick, passOver bool) (enrolled, passed int64, err error) {
 	args := pgx.NamedArgs{
 		"campaign": d.Name, "version": d.Version, "segment": d.Segment, "trigger": d.Trigger, "at": t.At,
 		"every": d.Episode.Every, "zone": settings.Zone.String(), "pass_over": passOver, "already": AlreadyMember, "reentry": ReentryWait,
 		"reenter_after": time.Duration(0), "by_entry": d.Episode.Kind == EpisodeEntry, "priority": d.Priority,
 		"late": Superseded, "goal_within": nil,
+		"events_from": eventsFrom(t, d), "events_within": eventsWithin, "too_old": EventTooOld,
 	}
 	if d.Episode.Kind == EpisodeEntry {
 		args["reenter_after"] = d.ReenterAfter
@@ -228,6 +263,8 @@ func enroll(ctx context.Context, tx pgx.Tx, d Definition, settings workspace.Set
 	err = tx.QueryRow(ctx, `
 		with current as (
 			select c.account_id, c.customer_id, m.joined_at, ep.episode,
+			       case when @pass_over then @already::text
+			            when @trigger <> '' and m.joined_at <= @at::timestamptz - @events_within::interval then @too_old::text end as passed,
 			       greatest(@at::timestamptz, (
 			           select max(e.ended_at) + @reenter_after::interval from dunlin.enrollments e
 			           where @reenter_after::interval > interval '0' and e.account_id = c.account_id and e.customer_id = c.customer_id
@@ -236,10 +273,9 @@ func enroll(ctx context.Context, tx pgx.Tx, d Definition, settings workspace.Set
 		fresh as (
 			insert into dunlin.enrollments (account_id, customer_id, campaign, episode, version, state, reason, enrolled_at, starts_at, ended_at, goal_until, anchored_at)
 			select account_id, customer_id, @campaign, episode, @version,
-			       case when @pass_over then 'exited' else 'active' end,
-			       case when @pass_over then @already::text end,
-			       @at::timestamptz, starts_at, case when @pass_over then @at::timestamptz end,
-			       case when not @pass_over then @at::timestamptz + @goal_within::interval end,
+			       case when passed is null then 'active' else 'exited' end, passed,
+			       @at::timestamptz, starts_at, case when passed is not null then @at::timestamptz end,
+			       case when passed is null then @at::timestamptz + @goal_within::interval end,
 			       case when @trigger <> '' then joined_at end
 			from current x
 			where episode is not null and not exists (

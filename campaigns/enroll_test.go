@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/dunlin/dunlin/customers"
+	"github.com/dunlin/dunlin/segments"
 	"github.com/dunlin/dunlin/segments/rule"
 	"github.com/dunlin/dunlin/workspace"
 )
@@ -569,6 +570,71 @@ func TestEnroll_trigger(t *testing.T) {
 	w.link(id, "C1", noon.Add(time.Hour+3*day))
 	if _, ok := w.claim(key("later"), noon.Add(time.Hour+3*day)); !ok {
 		t.Errorf("at its time\n got %+v\nwant it claimed", w.delivery(key("later")))
+	}
+}
+
+// TestEnroll_triggerTooOld: who could not be enrolled within a week of the event is
+// passed over with that reason, whatever kept us (nothing-lost), and why says so.
+func TestEnroll_triggerTooOld(t *testing.T) {
+	t.Parallel()
+	const seven = 7 * day
+	first, second := noon.Add(time.Hour), noon.Add(2*day)
+	now := noon.Add(9 * day)
+	follow := func(w *world, tick segments.Tick) {
+		t.Helper()
+		w.tx(func(tx pgx.Tx) error { _, err := w.store.Follow(t.Context(), tx, tick); return err })
+	}
+	for _, tt := range []struct {
+		name  string
+		catch func(w *world, id int64) // up
+		want  []string
+	}{
+		{"a pause is over", func(w *world, _ int64) {
+			w.tx(func(tx pgx.Tx) error { return Pause(t.Context(), tx, "c", noon.Add(time.Minute)) })
+			w.tx(func(tx pgx.Tx) error {
+				r, err := w.store.Resume(t.Context(), tx, "c", now)
+				want(t, "enrolled", r.Enrolled, int64(1))
+				return err
+			})
+		}, nil},
+		{"the segment waited", func(w *world, _ int64) {
+			w.exec(`update dunlin.segments set waits = 'x' where name = 'owing'`)
+			w.enroll(noon.Add(3 * day))
+			w.exec(`update dunlin.segments set waits = null where name = 'owing'`)
+			follow(w, segments.Tick{At: now, Since: now.Add(-time.Minute), Whole: map[string]bool{"owing": true}})
+		}, nil},
+		{"the news come late", func(w *world, id int64) {
+			follow(w, segments.Tick{At: now, Since: now.Add(-time.Minute), Changed: []customers.Ref{{Account: w.account, Customer: id}}})
+		}, nil},
+		{"nobody was at work", func(w *world, _ int64) {
+			follow(w, segments.Tick{At: now, Since: noon.Add(time.Minute), Everyone: true})
+		}, nil},
+		{"as each hour: only what is young is looked at", func(w *world, _ int64) {
+			follow(w, segments.Tick{At: now, Since: now.Add(-time.Minute), NewHour: true})
+		}, []string{"c [charge_failed:ch_2] v1 active -"}},
+		{"no member yet when the event was young", func(w *world, id int64) {
+			w.leave(id, "owing")
+			w.join(id, "owing", first.Add(seven+time.Minute))
+			w.enroll(now)
+		}, []string{"c [charge_failed:ch_2] v1 active -"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			id := w.customer("ann", nil)
+			w.join(id, "owing", noon)
+			w.campaign("c", "trigger: charge_failed\nsegment: owing", mark)
+			w.start("c", noon)
+			w.exec(`insert into dunlin.events (account_id, customer_id, id, type, object, created_at) values
+				($1, $2, 'charge_failed:ch_1', 'charge_failed', 'ch_1', $3), ($1, $2, 'charge_failed:ch_2', 'charge_failed', 'ch_2', $4)`,
+				w.account, id, first, second.Add(time.Minute))
+			tt.catch(w, id)
+			if tt.want == nil {
+				tt.want = []string{"c [charge_failed:ch_1] v1 exited event_too_old", "c [charge_failed:ch_2] v1 active -"}
+			}
+			want(t, "enrollments", w.enrollments(id), tt.want)
+			want(t, "deliveries", w.rows(id), []string{"c/mark planned - 216h0m0s"})
+		})
 	}
 }
 

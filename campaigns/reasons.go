@@ -12,6 +12,7 @@ const (
 	Superseded     Reason = "superseded"       // a later step was due already at enrollment
 	TooLate        Reason = "too_late"         // catch_up: none, and its time had passed at enrollment
 	AlreadyMember  Reason = "already_member"   // existing: ignore
+	EventTooOld    Reason = "event_too_old"    // the trigger: it was heard of, or could be followed, too late
 	Expired        Reason = "expired"          // it could not happen in time
 	ConditionFalse Reason = "condition_false"  // the step's if
 	OptedOut       Reason = "opted_out"        // the contact does not want messages
@@ -84,6 +85,7 @@ var inWords = map[Reason]string{
 	Ended:            "the enrollment had ended",
 	Superseded:       "a later step was already due",
 	AlreadyMember:    "was a member before the campaign started",
+	EventTooOld:      "the event was more than 7 days old when it could be followed",
 	Expired:          "too late to be of use",
 	ConditionFalse:   "the step's condition was not met",
 	OptedOut:         "does not want messages",

@@ -122,7 +122,11 @@ func (s *Store) Resume(ctx context.Context, tx pgx.Tx, name string, now time.Tim
 	if err != nil {
 		return Resumption{}, err
 	}
-	if out.Enrolled, _, err = enroll(ctx, tx, d, settings, segments.Tick{At: now, Everyone: true}, false); err != nil {
+	var paused *time.Time
+	if err := tx.QueryRow(ctx, `select max(since) from dunlin.campaign_states where campaign = $1 and state = $2`, name, Halted).Scan(&paused); err != nil {
+		return Resumption{}, fmt.Errorf("resume campaign %q: %w", name, err)
+	}
+	if out.Enrolled, _, err = enroll(ctx, tx, d, settings, segments.Tick{At: now, Since: orZero(paused), Everyone: true}, false); err != nil {
 		return Resumption{}, fmt.Errorf("resume campaign %q: %w", name, err)
 	}
 	return out, nil

@@ -65,8 +65,8 @@ func (a *Answer) neverEnrolled(ctx context.Context, tx pgx.Tx, ref customers.Ref
 		return nil
 	}
 	if a.Trigger != "" {
-		why, err := a.untriggered(ctx, tx, ref)
-		because(why, "")
+		why, change, err := a.untriggered(ctx, tx, ref)
+		because(why, change)
 		return err
 	}
 	why, change, err := a.noEpisode(ctx, tx, ref)
@@ -75,20 +75,25 @@ func (a *Answer) neverEnrolled(ctx context.Context, tx pgx.Tx, ref customers.Ref
 }
 
 // untriggered says why no event has enrolled the customer.
-func (a *Answer) untriggered(ctx context.Context, tx pgx.Tx, ref customers.Ref) (string, error) {
+func (a *Answer) untriggered(ctx context.Context, tx pgx.Tx, ref customers.Ref) (why, change string, err error) {
 	var last *time.Time
-	err := tx.QueryRow(ctx, `
+	err = tx.QueryRow(ctx, `
 		select max(created_at) from dunlin.events
 		where account_id = $1 and customer_id = $2 and type = $3 and created_at <= $4`, ref.Account, ref.Customer, a.Trigger, a.At).Scan(&last)
-	switch {
-	case err != nil:
-		return "", fmt.Errorf("read events: %w", err)
-	case last == nil:
-		return "no event " + a.Trigger + " has happened", nil
-	case last.Before(*a.StartedAt):
-		return "the last event " + a.Trigger + " was at " + minute(last, a.settings.Zone) + ", before the campaign was started", nil
+	if err != nil {
+		return "", "", fmt.Errorf("read events: %w", err)
 	}
-	return "the last event " + a.Trigger + " was at " + minute(last, a.settings.Zone) + "; the next tick sees to it", nil
+	if last == nil {
+		return "no event " + a.Trigger + " has happened", "", nil
+	}
+	why, another := "the last event "+a.Trigger+" was at "+minute(last, a.settings.Zone), "another event "+a.Trigger
+	switch {
+	case last.Before(*a.StartedAt):
+		return why + ", before the campaign was started", another, nil
+	case a.At.Sub(*last) >= eventsWithin:
+		return why + ": too long ago, it enrolls within 7 days", another, nil
+	}
+	return why + "; the next tick sees to it", "", nil
 }
 
 // noEpisode says why a member is not enrolled.
@@ -178,6 +183,8 @@ func (a *Answer) afterTheEnd(p *Passage) {
 		a.Change = append(a.Change, "another "+once+", while a member: each is taken up once")
 	case reason == AlreadyMember:
 		a.Change = append(a.Change, "another join of segment "+a.definition.Segment)
+	case reason == EventTooOld:
+		a.Change = append(a.Change, "another event "+a.Trigger)
 	}
 }
 

@@ -27,7 +27,7 @@ func (a *Answer) passages(ctx context.Context, tx pgx.Tx, ref customers.Ref) ([]
 			where m.account_id = e.account_id and m.customer_id = e.customer_id and m.campaign = e.campaign and m.episode = e.episode and m.moved_at > $4
 			order by m.moved_at limit 1) m on true
 		where e.account_id = $1 and e.customer_id = $2 and e.campaign = $3 and e.enrolled_at <= $4
-		order by e.enrolled_at, e.episode`, ref.Account, ref.Customer, a.Campaign, a.At)
+		order by coalesce(e.anchored_at, e.enrolled_at), e.enrolled_at, e.episode`, ref.Account, ref.Customer, a.Campaign, a.At)
 	if err != nil {
 		return nil, fmt.Errorf("read enrollments: %w", err)
 	}

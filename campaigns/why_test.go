@@ -316,6 +316,32 @@ change another join of segment carded
 			t.Errorf("an event from before\n got %q\nwant %q", a.Because, want)
 		}
 	})
+	t.Run("an event that is too old", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t)
+		id := w.customer("ann", nil)
+		w.campaign("c", "trigger: charge_failed", mark)
+		w.start("c", noon)
+		event := func(name string, at time.Time) {
+			w.exec(`insert into dunlin.events (account_id, customer_id, id, created_at, type) values ($1, $2, $3, $4, 'charge_failed')`, w.account, id, name, at)
+		}
+		event("old", noon.Add(time.Hour))
+		wantTold(t, w.why(id, noon.Add(9*day), time.Time{}), `
+Not enrolled: the last event charge_failed was at 2026-03-02 13:00: too long ago, it enrolls within 7 days.
+because the last event charge_failed was at 2026-03-02 13:00: too long ago, it enrolls within 7 days
+change another event charge_failed`)
+		w.enroll(noon.Add(9 * day))
+		a := w.why(id, noon.Add(9*day), time.Time{})
+		want(t, "passed over", a.Summary, "Not contacted: the enrollment ended at 2026-03-11 12:00 (the event was more than 7 days old when it could be followed).")
+		want(t, "what would change it", a.Change, []string{"another event charge_failed"})
+
+		event("another", noon.Add(9*day))
+		w.enroll(noon.Add(9*day + time.Hour))
+		event("older", noon.Add(2*time.Hour)) // of which we hear last
+		w.enroll(noon.Add(10 * day))
+		a = w.why(id, noon.Add(10*day), time.Time{})
+		want(t, "the newest event decides", a.Summary, "Not contacted yet: step mark is due since 2026-03-11 13:00.")
+	})
 }
 
 // TestExplain_takenUp holds every-why for members who came back with what their

@@ -35,6 +35,7 @@ type Ticker struct {
 type Tick struct {
 	ID           int64
 	At           time.Time // business time
+	Since        time.Time // the tick before; zero: there was none
 	Joined, Left int64
 	Moved        map[string]int64 // lines of the log by segment, of those that had any
 
@@ -207,7 +208,7 @@ func (t *Ticker) begin(ctx context.Context, tx pgx.Tx, r request) (*evaluation, 
 	e.env = Env(e.settings, tick.At)
 	e.was = e.env
 	if last != nil {
-		e.was.Now = *last
+		tick.Since, e.was.Now = *last, *last
 	}
 	return e, nil
 }
