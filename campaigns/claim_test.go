@@ -781,6 +781,7 @@ func TestConcurrent(t *testing.T) {
 	later := noon.Add(time.Hour)
 	for {
 		w.exec(`update dunlin.deliveries set poked_until = null where state = 'planned'`)
+		w.exec(`update dunlin.links set checked_at = $1`, later)
 		if work(later, false) == 0 {
 			break
 		}
