@@ -122,7 +122,7 @@ func Decide(s Situation) Decision {
 	case !s.Member && !s.NeverExit && s.expired():
 		return Decision{Verdict: Skip, Reason: LeftSegment}
 	case !s.Member && !s.NeverExit: // the segment's next evaluation ends the enrollment; if it finds a member, none has left
-		return s.wait(LeftSegment, s.Now.Add(recheckNews))
+		return s.wait(LeftSegment, s.Now.Add(recheckSlow))
 	case s.Step.Name == "":
 		return Decision{Verdict: Skip, Reason: StepGone}
 	case s.Scheduled == nil:

@@ -78,7 +78,7 @@ var obstacles = []obstacle{
 	{SegmentWaits, Wait, time.Hour, every, func(s *Situation) { s.SegmentWaits = true }},
 	{GoalReached, Stop, 0, every, func(s *Situation) { s.Goal = true }},
 	{EpisodeOver, Stop, 0, every, func(s *Situation) { s.SameEpisode = false }},
-	{LeftSegment, Wait, 5 * time.Minute, every, func(s *Situation) { s.Member = false }},
+	{LeftSegment, Wait, time.Hour, every, func(s *Situation) { s.Member = false }},
 	{StepGone, Skip, 0, every, func(s *Situation) { s.Step.Name = "" }},
 	{AnchorMissing, Wait, time.Hour, every, func(s *Situation) { s.Scheduled, s.Expires = nil, nil }},
 	{NotYet, Wait, 3 * time.Hour, every, func(s *Situation) {

@@ -21,9 +21,8 @@ type Edit struct {
 	// Rescoped says that a campaign which has been started enrolls by another
 	// segment, episode or trigger than before: others than those it was started for.
 	Rescoped bool
-	Enrolled int64 // of who is in that scope by now, at once
-	Passed   int64 // of them, passed over: existing: ignore, or a trigger, which looks ahead
-	Later    bool  // who they are is not known, or they must wait: a tick, or the end of the pause, enrolls them
+	Enrolled int64 // of who is in that scope by now, at once; while the campaign is paused their steps wait
+	Passed   int64 // of them, passed over: existing: ignore, or under way already
 }
 
 // A scope is whom a campaign enrolls.
@@ -34,12 +33,26 @@ type scope struct {
 
 func (d *Definition) scope() scope { return scope{d.Segment, d.Trigger, d.Episode} }
 
+// twice reports whether somebody enrolled by one scope may be enrolled by another
+// for what is the same to them: a card, an invoice or a subscription has a name of
+// its own in both, and entries and days have not.
+func (s scope) twice(other scope) bool {
+	switch s.episode.Kind {
+	case EpisodeCard, EpisodeInvoice, EpisodeSubscription:
+		return s.episode.Kind != other.episode.Kind
+	}
+	return true
+}
+
 // Save stores a definition as the next version, unless its text is the one in
 // force. Nothing starts, and who is enrolled stays on the version they began with.
 // Of a campaign that has been started, another scope means as much as a start: who
 // is in it by now is enrolled or passed over, as existing says (no-surprise-blast).
 func Save(ctx context.Context, tx pgx.Tx, doc workspace.Document, now time.Time) (Edit, error) {
 	edit := Edit{Campaign: doc.Name}
+	if err := segments.HoldTicks(ctx, tx); err != nil {
+		return edit, err
+	}
 	tag, err := tx.Exec(ctx, `
 		with new as (
 			insert into dunlin.campaigns (name, version) values (@name, 1)
@@ -80,34 +93,45 @@ func Save(ctx context.Context, tx pgx.Tx, doc workspace.Document, now time.Time)
 		return edit, nil
 	}
 	edit.Rescoped = true // also when nobody can say any more what it was
-	return edit, rescope(ctx, tx, d, settings, now, &edit)
+	pass := passNobody
+	switch {
+	case !d.EnrollExisting:
+		pass = passMembers
+	case d.scope().twice(was.scope()):
+		pass = passActive
+	}
+	edit.Enrolled, edit.Passed, err = rescope(ctx, tx, d, settings, now, pass)
+	return edit, err
 }
 
-// rescope enrolls, or passes over, who is in a campaign's new scope by now.
-func rescope(ctx context.Context, tx pgx.Tx, d Definition, settings workspace.Settings, now time.Time, edit *Edit) error {
+// rescope enrolls, or passes over, who is in a campaign's new scope by now. What has
+// happened before does not trigger it.
+func rescope(ctx context.Context, tx pgx.Tx, d Definition, settings workspace.Settings, now time.Time, pass passOver) (enrolled, passed int64, err error) {
+	if _, err := tx.Exec(ctx, `update dunlin.campaigns set scoped_at = $2 where name = $1`, d.Name, now); err != nil {
+		return 0, 0, fmt.Errorf("save campaign %q: %w", d.Name, err)
+	}
+	if d.Trigger != "" {
+		return 0, 0, nil
+	}
 	waiting, err := segments.Waiting(ctx, tx)
 	if err != nil {
-		return err
+		return 0, 0, err
 	}
-	passOver := !d.EnrollExisting || d.Trigger != ""
-	known := d.Trigger != ""
-	if !known && !waiting[d.Segment] {
-		if known, err = membersKnown(ctx, tx, d); err != nil {
-			return err
-		}
+	if waiting[d.Segment] {
+		return 0, 0, unaccepted(d)
 	}
-	switch {
-	case passOver && !known:
-		return fmt.Errorf("campaign %q has been started, and would pass over the members of segment %q (existing: ignore); who they are is not known yet: apply the segment first, and the campaign after the next tick (dunlin tick)", d.Name, d.Segment)
-	case !passOver && (!known || edit.State != Running):
-		edit.Later = true
-		return nil
-	}
-	edit.Enrolled, edit.Passed, err = enroll(ctx, tx, d, settings, segments.Tick{At: now, Since: now, Everyone: true}, passOver)
+	known, err := membersKnown(ctx, tx, d)
 	if err != nil {
-		return fmt.Errorf("campaign %q: %w", d.Name, err)
+		return 0, 0, err
 	}
-	return nil
+	if !known {
+		return 0, 0, fmt.Errorf("campaign %q has been started, and would be for the members of segment %q, and who they are is not known yet: apply the segment first, and the campaign after the next tick (dunlin tick)", d.Name, d.Segment)
+	}
+	enrolled, passed, err = enroll(ctx, tx, d, settings, segments.Tick{At: now, Everyone: true}, pass)
+	if err != nil {
+		return 0, 0, fmt.Errorf("campaign %q: %w", d.Name, err)
+	}
+	return enrolled, passed, nil
 }
 
 // membersKnown reports whether it is known who the members of a campaign's segment

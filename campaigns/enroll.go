@@ -70,7 +70,7 @@ func (s *Store) Follow(ctx context.Context, tx pgx.Tx, t segments.Tick) (int64, 
 		if waiting[d.Segment] || !concerns(t, d) {
 			continue
 		}
-		n, _, err := enroll(ctx, tx, d, settings, t, false)
+		n, _, err := enroll(ctx, tx, d, settings, t, passNobody)
 		if err != nil {
 			return 0, fmt.Errorf("campaign %q: %w", d.Name, err)
 		}
@@ -207,7 +207,7 @@ func membersSQL(d Definition, t segments.Tick) string {
 			and m.joined_at <= ev.created_at + @events_within::interval)`
 	}
 	happened := `dunlin.events ev where ev.type = @trigger and ev.created_at <= @at
-			and ev.created_at > greatest(@events_from::timestamptz, (select started_at from dunlin.campaigns where name = @campaign))`
+			and ev.created_at > greatest(@events_from::timestamptz, (select scoped_at from dunlin.campaigns where name = @campaign))`
 	if all(t, d) {
 		happened = `(select * from ` + happened + `) ev`
 	} else { // only the primary key will do, however many events there are
@@ -237,14 +237,22 @@ func anchorSQL(d Definition) string {
 	return column
 }
 
-// enroll makes the missing enrollments of one campaign, and returns how many. Some
-// are made as ended at once, so that it is known who was passed over: members from
-// before the campaign's start, when passOver is set, and those whose event is too
-// old.
-func enroll(ctx context.Context, tx pgx.Tx, d Definition, settings workspace.Settings, t segments.Tick, passOver bool) (enrolled, passed int64, err error) {
+// Who is passed over by an [enroll]: an enrollment of theirs is made as ended at
+// once, so that it is known.
+type passOver string
+
+const (
+	passNobody  passOver = ""
+	passActive  passOver = "active"  // who is enrolled in the campaign already, about something else
+	passMembers passOver = "members" // all
+)
+
+// enroll makes the missing enrollments of one campaign, and returns how many, and
+// how many were passed over. Those whose event is too old always are.
+func enroll(ctx context.Context, tx pgx.Tx, d Definition, settings workspace.Settings, t segments.Tick, pass passOver) (enrolled, passed int64, err error) {
 	args := pgx.NamedArgs{
 		"campaign": d.Name, "version": d.Version, "segment": d.Segment, "trigger": d.Trigger, "at": t.At,
-		"every": d.Episode.Every, "zone": settings.Zone.String(), "pass_over": passOver, "already": AlreadyMember, "reentry": ReentryWait,
+		"every": d.Episode.Every, "zone": settings.Zone.String(), "pass_over": pass == passMembers, "pass_active": pass == passActive, "already": AlreadyMember, "reentry": ReentryWait,
 		"reenter_after": time.Duration(0), "by_entry": d.Episode.Kind == EpisodeEntry, "priority": d.Priority,
 		"late": Superseded, "goal_within": nil,
 		"events_from": eventsFrom(t, d), "events_within": eventsWithin, "too_old": EventTooOld,
@@ -263,7 +271,9 @@ func enroll(ctx context.Context, tx pgx.Tx, d Definition, settings workspace.Set
 	err = tx.QueryRow(ctx, `
 		with current as (
 			select c.account_id, c.customer_id, m.joined_at, ep.episode,
-			       case when @pass_over then @already::text
+			       case when @pass_over or @pass_active and exists (
+			                select from dunlin.enrollments e
+			                where e.account_id = c.account_id and e.customer_id = c.customer_id and e.campaign = @campaign and e.state = 'active') then @already::text
 			            when @trigger <> '' and m.joined_at <= @at::timestamptz - @events_within::interval then @too_old::text end as passed,
 			       greatest(@at::timestamptz, (
 			           select max(e.ended_at) + @reenter_after::interval from dunlin.enrollments e
@@ -283,7 +293,7 @@ func enroll(ctx context.Context, tx pgx.Tx, d Definition, settings workspace.Set
 				where e.account_id = x.account_id and e.customer_id = x.customer_id and e.campaign = @campaign
 				  and (e.episode = x.episode
 				       -- Who left and came back while enrolled has not entered again.
-				       or @by_entry and e.enrolled_at <= x.joined_at and (e.ended_at is null or e.ended_at > x.joined_at)))
+				       or @by_entry and e.enrolled_at <= x.joined_at and (e.ended_at is null and not @pass_active or e.ended_at > x.joined_at)))
 			returning account_id, customer_id, episode, starts_at, anchored_at, state),
 		timed as (
 			select f.account_id, f.customer_id, f.episode, f.starts_at, s.step, s.action, s.contacts, s.expires,

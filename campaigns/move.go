@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/dunlin/dunlin/customers"
+	"github.com/dunlin/dunlin/segments"
 	"github.com/dunlin/dunlin/workspace"
 )
 
@@ -40,6 +41,9 @@ type MovedStep struct {
 // another, are reckoned as at an enrollment that begins now. Nothing is sent by
 // this: what is due is decided as ever.
 func (s *Store) Move(ctx context.Context, tx pgx.Tx, name string, only *customers.Ref, now time.Time) (Move, error) {
+	if err := segments.HoldTicks(ctx, tx); err != nil {
+		return Move{}, err
+	}
 	settings, err := workspace.Load(ctx, tx)
 	if err != nil {
 		return Move{}, err
@@ -71,6 +75,9 @@ func (s *Store) Move(ctx context.Context, tx pgx.Tx, name string, only *customer
 	if err != nil {
 		return Move{}, fmt.Errorf("move enrollments of campaign %q: %w", name, err)
 	}
+	if err := s.leaveBehind(ctx, tx, d, now); err != nil {
+		return Move{}, err
+	}
 	for _, step := range d.Steps {
 		out.Steps = append(out.Steps, counts.of(step.Name))
 		delete(counts, step.Name)
@@ -79,6 +86,20 @@ func (s *Store) Move(ctx context.Context, tx pgx.Tx, name string, only *customer
 		out.Steps = append(out.Steps, counts.of(step))
 	}
 	return out, nil
+}
+
+// leaveBehind ends the enrollments that the version moved to is not for: ticks end
+// those of customers who leave a segment, and these never were in it.
+func (s *Store) leaveBehind(ctx context.Context, tx pgx.Tx, d Definition, now time.Time) error {
+	waiting, err := segments.Waiting(ctx, tx)
+	if err != nil || d.NeverExit || waiting[d.Segment] || d.Segment == "" {
+		return err
+	}
+	known, err := membersKnown(ctx, tx, d)
+	if err != nil || !known {
+		return err // whoever is not in the list that is being built leaves with it
+	}
+	return end(ctx, tx, d, segments.Tick{At: now, Everyone: true})
 }
 
 // toMoveSQL is which enrollments e are to be moved.

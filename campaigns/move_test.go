@@ -2,6 +2,7 @@ package campaigns
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -152,6 +153,27 @@ func TestMove_underWay(t *testing.T) {
 		t.Error("claimed before its time in the new version")
 	}
 	w.wantDelivery(again, "planned not_yet")
+}
+
+// TestMove_anotherSegment: whoever the version moved to is not for leaves; no tick
+// would see them go.
+func TestMove_anotherSegment(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	card := map[string]any{"card_id": "pm_1", "card_expires_at": date26(time.March, 31)}
+	ann, bob := w.customer("ann", nil), w.customer("bob", card)
+	w.join(ann, "owing", noon)
+	w.join(bob, "owing", noon)
+	w.join(bob, "carded", noon)
+	w.campaign("c", onEntry, later)
+	w.start("c", noon)
+	w.edit("c", "segment: carded\nepisode: entry\nexisting: ignore", noon.Add(time.Hour), later)
+	w.move("c", nil, noon.Add(2*time.Hour))
+	for id, wanted := range map[int64]string{ann: "c exited left_segment", bob: "c active -"} {
+		if got := w.states(id); !slices.Contains(got, wanted) {
+			t.Errorf("after the move\n got %q\nwant %s", got, wanted)
+		}
+	}
 }
 
 // TestMove_property holds, of any two versions, at any time: what was sent stays,

@@ -25,6 +25,9 @@ type Start struct {
 // passed over, as existing says, and from now on whoever joins is enrolled.
 // Starting a campaign that has been started is an error that says so.
 func (s *Store) Start(ctx context.Context, tx pgx.Tx, name string, now time.Time) (Start, error) {
+	if err := segments.HoldTicks(ctx, tx); err != nil {
+		return Start{}, err
+	}
 	var version int
 	var state State
 	err := tx.QueryRow(ctx, `select version, state from dunlin.campaigns where name = $1 for update`, name).Scan(&version, &state)
@@ -51,7 +54,7 @@ func (s *Store) Start(ctx context.Context, tx pgx.Tx, name string, now time.Time
 		return Start{}, err
 	}
 	if waiting[d.Segment] {
-		return Start{}, fmt.Errorf("campaign %q: its segment %q changed unusually; look at it with dunlin segments list, and if it is right, dunlin segments accept %s", name, d.Segment, d.Segment)
+		return Start{}, unaccepted(d)
 	}
 	if !d.EnrollExisting && d.Trigger == "" {
 		known, err := membersKnown(ctx, tx, d)
@@ -66,19 +69,29 @@ func (s *Store) Start(ctx context.Context, tx pgx.Tx, name string, now time.Time
 	if err := tx.QueryRow(ctx, `select count(*) from dunlin.segments s join dunlin.members m using (generation) where s.name = $1`, d.Segment).Scan(&out.Members); err != nil {
 		return Start{}, fmt.Errorf("count members of %q: %w", d.Segment, err)
 	}
-	if _, err := tx.Exec(ctx, `update dunlin.campaigns set started_at = $2 where name = $1`, name, now); err != nil {
+	if _, err := tx.Exec(ctx, `update dunlin.campaigns set started_at = $2, scoped_at = $2 where name = $1`, name, now); err != nil {
 		return Start{}, fmt.Errorf("start campaign %q: %w", name, err)
 	}
 	if err := enter(ctx, tx, name, Running, now); err != nil {
 		return Start{}, err
 	}
-	if out.Enrolled, _, err = enroll(ctx, tx, d, settings, segments.Tick{At: now, Everyone: true}, !d.EnrollExisting); err != nil {
+	pass := passNobody
+	if !d.EnrollExisting {
+		pass = passMembers
+	}
+	if out.Enrolled, _, err = enroll(ctx, tx, d, settings, segments.Tick{At: now, Everyone: true}, pass); err != nil {
 		return Start{}, fmt.Errorf("start campaign %q: %w", name, err)
 	}
 	if !d.EnrollExisting && d.Trigger == "" {
 		out.Passed = out.Members
 	}
 	return out, nil
+}
+
+// unaccepted says that nobody has accepted the unusual change of a campaign's
+// segment.
+func unaccepted(d Definition) error {
+	return fmt.Errorf("campaign %q: its segment %q changed unusually; look at it with dunlin segments list, and if it is right, dunlin segments accept %s", d.Name, d.Segment, d.Segment)
 }
 
 // Pause makes whatever is planned in a campaign wait, and enrolls nobody.
@@ -97,6 +110,9 @@ type Resumption struct {
 // whoever joined its segment meanwhile is enrolled.
 func (s *Store) Resume(ctx context.Context, tx pgx.Tx, name string, now time.Time) (Resumption, error) {
 	out := Resumption{Campaign: name}
+	if err := segments.HoldTicks(ctx, tx); err != nil {
+		return Resumption{}, err
+	}
 	if err := setState(ctx, tx, name, Halted, Running, now); err != nil {
 		return Resumption{}, err
 	}
@@ -126,7 +142,7 @@ func (s *Store) Resume(ctx context.Context, tx pgx.Tx, name string, now time.Tim
 	if err := tx.QueryRow(ctx, `select max(since) from dunlin.campaign_states where campaign = $1 and state = $2`, name, Halted).Scan(&paused); err != nil {
 		return Resumption{}, fmt.Errorf("resume campaign %q: %w", name, err)
 	}
-	if out.Enrolled, _, err = enroll(ctx, tx, d, settings, segments.Tick{At: now, Since: orZero(paused), Everyone: true}, false); err != nil {
+	if out.Enrolled, _, err = enroll(ctx, tx, d, settings, segments.Tick{At: now, Since: orZero(paused), Everyone: true}, passNobody); err != nil {
 		return Resumption{}, fmt.Errorf("resume campaign %q: %w", name, err)
 	}
 	return out, nil

@@ -47,9 +47,10 @@ type Answer struct {
 	definition Definition
 	settings   workspace.Settings
 	past       bool
-	unready    bool   // the account's first sync has not finished; of now alone
-	waits      string // why the segment's campaigns wait; empty when they do not
-	again      bool   // a member, not enrolled again: what it would be about was taken up before
+	scopedAt   *time.Time // since when it enrolls whom it enrolls
+	unready    bool       // the account's first sync has not finished; of now alone
+	waits      string     // why the segment's campaigns wait; empty when they do not
+	again      bool       // a member, not enrolled again: what it would be about was taken up before
 }
 
 // A Passage is one enrollment in an [Answer].
@@ -164,9 +165,9 @@ func (a *Answer) read(ctx context.Context, tx pgx.Tx, ref customers.Ref) (err er
 func (a *Answer) readCampaign(ctx context.Context, tx pgx.Tx) error {
 	var version int
 	err := tx.QueryRow(ctx, `
-		select c.state, c.started_at, coalesce(
+		select c.state, c.started_at, c.scoped_at, coalesce(
 			case when $3 then (select max(v.version) from dunlin.campaign_versions v where v.name = c.name and v.created_at <= $2) else c.version end, 0)
-		from dunlin.campaigns c where c.name = $1`, a.Campaign, a.At, a.past).Scan(&a.State, &a.StartedAt, &version)
+		from dunlin.campaigns c where c.name = $1`, a.Campaign, a.At, a.past).Scan(&a.State, &a.StartedAt, &a.scopedAt, &version)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return workspace.ErrNotFound
 	}

@@ -88,6 +88,8 @@ func (a *Answer) untriggered(ctx context.Context, tx pgx.Tx, ref customers.Ref) 
 	}
 	why, another := "the last event "+a.Trigger+" was at "+minute(last, a.settings.Zone), "another event "+a.Trigger
 	switch {
+	case a.scopedAt != nil && !a.scopedAt.Equal(*a.StartedAt) && last.Before(*a.scopedAt):
+		return why + ", before the campaign was edited to be about others", another, nil
 	case last.Before(*a.StartedAt):
 		return why + ", before the campaign was started", another, nil
 	case a.At.Sub(*last) >= eventsWithin:

@@ -211,14 +211,18 @@ func (w *deliverWorker) catchUp(ctx context.Context, keys []campaigns.Key) {
 	}
 	asking, cancel := context.WithTimeout(ctx, orDefault(w.StripeWithin, stripeWithin))
 	defer cancel()
+	var wg sync.WaitGroup
 	for _, s := range w.Stripe {
 		if !asked[s.Account()] {
 			continue
 		}
-		if _, err := s.CatchUp(asking); err != nil {
-			w.Logger.Warn("deliveries wait for news from Stripe", "account", s.Name(), "error", err)
-		}
+		wg.Go(func() {
+			if _, err := s.CatchUp(asking); err != nil {
+				w.Logger.Warn("deliveries wait for news from Stripe", "account", s.Name(), "error", err)
+			}
+		})
 	}
+	wg.Wait()
 }
 
 // ask asks Intercom about the contacts of deliveries. It returns those of whose

@@ -14,13 +14,21 @@ import (
 	"github.com/dunlin/dunlin/workspace"
 )
 
+// HoldTicks lets no tick begin until the transaction ends. A tick writes segments
+// and enrollments in an order of its own: whoever writes many of them waits for it
+// first, so that neither waits for what the other holds, nor misses what it does.
+func HoldTicks(ctx context.Context, tx pgx.Tx) error {
+	if _, err := tx.Exec(ctx, `lock table dunlin.ticks in exclusive mode`); err != nil {
+		return fmt.Errorf("wait for the tick: %w", err)
+	}
+	return nil
+}
+
 // Save stores a definition as the next version, unless it is the one in force.
 // It reports whether it did. Members change with the ticks that follow.
 func Save(ctx context.Context, tx pgx.Tx, s Segment, now time.Time) (bool, error) {
 	written := strings.TrimSpace(s.Rule.Source())
-	// A tick writes segments in an order of its own: storing waits for it, so that
-	// neither waits for what the other holds.
-	if _, err := tx.Exec(ctx, `lock table dunlin.ticks in exclusive mode`); err != nil {
+	if err := HoldTicks(ctx, tx); err != nil {
 		return false, fmt.Errorf("save segment %q: %w", s.Name, err)
 	}
 	var source, description, evaluate string

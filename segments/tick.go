@@ -150,8 +150,8 @@ func pause(ctx context.Context, d time.Duration) error {
 func (t *Ticker) once(ctx context.Context, r request) (done Tick, err error) {
 	err = pgx.BeginTxFunc(ctx, t.Pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead}, func(tx pgx.Tx) error {
 		// Unlike any select, lock table takes no snapshot before it has the lock.
-		if _, err := tx.Exec(ctx, `lock table dunlin.ticks in exclusive mode`); err != nil {
-			return fmt.Errorf("wait for other ticks: %w", err)
+		if err := HoldTicks(ctx, tx); err != nil {
+			return err
 		}
 		e, err := t.begin(ctx, tx, r)
 		if err != nil {

@@ -57,10 +57,9 @@ func TestCampaignsStart(t *testing.T) {
 		t.Errorf("start --yes\n got %+v", p)
 	}
 
-	// Without test_contacts those who waited for that hear of it, who were not meant at first.
-	execSQL(t, pool, `update dunlin.deliveries set reason = 'test_contacts' where customer_id <> (select customer_id from dunlin.customers where stripe_id = 'cus_02') and state = 'planned'`)
+	// Without test_contacts all hear of it who were not meant at first.
 	everybody := bandedWorkspace + "teams: {renewals: \"8201\"}\nintercom: {sender: admin:7}\n"
-	if p := dunlin(t, real, everybody, "apply", "-f", "-"); p.status != exitUsage || !strings.Contains(p.errs, "steps waited, while only test contacts received") {
+	if p := dunlin(t, real, everybody, "apply", "-f", "-"); p.status != exitUsage || !strings.Contains(p.errs, "steps planned, and not only for test contacts any more") {
 		t.Errorf("taking test_contacts out\n got %+v\nwant status 2, and how many waited", p)
 	}
 	if p := dunlin(t, real, everybody, "apply", "--yes", "-f", "-"); p.status != exitDone {

@@ -60,22 +60,22 @@ func (set definitionSet) plan(ctx context.Context, pool *pgxpool.Pool) (out plan
 	if err != nil {
 		return plan{}, err
 	}
-	stored := map[string]bool{}
+	stored, err := set.otherRules(ctx, pool)
+	if err != nil {
+		return plan{}, err
+	}
 	for _, c := range out.changes {
-		switch {
-		case c.Kind == "segment" && c.Change == "stored":
-			stored[c.Name] = true
-		case c.Kind == "campaign":
+		if c.Kind == "campaign" {
 			i := slices.IndexFunc(set.parsed, func(d campaigns.Definition) bool { return d.Name == c.Name })
 			out.campaigns = append(out.campaigns, plannedCampaign{
 				Kind: c.Kind, Name: c.Name, State: c.edit.State, Rescoped: c.edit.Rescoped,
-				Enroll: c.edit.Enrolled, PassOver: c.edit.Passed, Later: c.edit.Later, definition: set.parsed[i],
+				Enroll: c.edit.Enrolled, PassOver: c.edit.Passed, definition: set.parsed[i],
 			})
 		}
 	}
 	if set.released {
 		w := plannedWorkspace{Kind: "workspace", Name: set.settings.Name}
-		if w.Released, err = campaigns.WaitFor(ctx, pool, campaigns.TestOnly); err != nil {
+		if w.Planned, err = campaigns.CountPlanned(ctx, pool); err != nil {
 			return plan{}, err
 		}
 		out.workspace = &w
@@ -88,24 +88,40 @@ func (set definitionSet) plan(ctx context.Context, pool *pgxpool.Pool) (out plan
 	return out, err
 }
 
+// otherRules are the segments of the set that would be evaluated otherwise than those
+// in force.
+func (set definitionSet) otherRules(ctx context.Context, pool *pgxpool.Pool) (map[string]bool, error) {
+	inForce, err := segments.List(ctx, pool)
+	if err != nil {
+		return nil, err
+	}
+	other := map[string]bool{}
+	for _, s := range set.segments {
+		other[s.Name] = !slices.ContainsFunc(inForce, func(old segments.Stored) bool {
+			return old.Name == s.Name && strings.TrimSpace(old.Source) == strings.TrimSpace(s.Rule.Source()) && old.Evaluate == s.Evaluate
+		})
+	}
+	return other, nil
+}
+
 // reaches reports whether anybody hears something because of the change itself:
-// campaigns that have been started enroll more customers, or steps go on that waited
-// while only test contacts received (no-surprise-blast).
+// campaigns that have been started enroll more customers, or steps are not
+// only test contacts' any more (no-surprise-blast).
 func (p plan) reaches() bool {
-	return p.workspace != nil && p.workspace.Released > 0 ||
+	return p.workspace != nil && p.workspace.Planned > 0 ||
 		slices.ContainsFunc(p.segments, plannedSegment.enrolls) || slices.ContainsFunc(p.campaigns, plannedCampaign.enrolls)
 }
 
 // A plannedWorkspace is the workspace's line of a plan.
 type plannedWorkspace struct {
-	Kind     string `json:"kind"`
-	Name     string `json:"name"`
-	Released int64  `json:"released"` // steps that wait for test_contacts
+	Kind    string `json:"kind"`
+	Name    string `json:"name"`
+	Planned int64  `json:"planned"` // steps, which test_contacts do not keep from anybody any more
 }
 
 // String is the line for people.
 func (p plannedWorkspace) String() string {
-	return fmt.Sprintf("workspace %s: %s, while only test contacts received, and would be decided afresh: there are no test_contacts any more", p.Name, plural(p.Released, "step")+" waited")
+	return fmt.Sprintf("workspace %s: %s planned, and not only for test contacts any more", p.Name, plural(p.Planned, "step"))
 }
 
 // A plannedCampaign is one campaign's line of a plan.
@@ -116,12 +132,11 @@ type plannedCampaign struct {
 	Rescoped bool            `json:"rescoped"`  // it has been started, and would enroll others than before
 	Enroll   int64           `json:"enroll"`    // of them, at once
 	PassOver int64           `json:"pass_over"` // of them
-	Later    bool            `json:"later"`     // they are enrolled when they are known, or when its pause ends
 
 	definition campaigns.Definition
 }
 
-func (p plannedCampaign) enrolls() bool { return p.Rescoped && (p.Enroll > 0 || p.Later) }
+func (p plannedCampaign) enrolls() bool { return p.Enroll > 0 }
 
 // String is the line for people.
 func (p plannedCampaign) String() string {
@@ -131,10 +146,8 @@ func (p plannedCampaign) String() string {
 		return line + "; starts only with dunlin campaigns start " + p.Name
 	case !p.Rescoped:
 		return fmt.Sprintf("%s; it is %s: who is enrolled stays on the version they began with", line, p.State)
-	case p.Later && p.State == campaigns.Running:
-		line += "; it is running, and would enroll all of them as soon as it is known who they are"
-	case p.Later:
-		line += "; it is paused, and would enroll all of them when it is resumed"
+	case p.definition.Trigger != "":
+		line += fmt.Sprintf("; it is %s, and would enroll by what happens from now on", p.State)
 	default:
 		line += fmt.Sprintf("; it is %s, and would enroll %d of them at once", p.State, p.Enroll)
 		if p.PassOver > 0 {

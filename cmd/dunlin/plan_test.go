@@ -91,9 +91,11 @@ func TestApply_enrolls(t *testing.T) {
 			t.Errorf("%s\n got %+v\nwant status 2, and nothing stored", x.title, p)
 		}
 	}
+	execSQL(t, pool, `update dunlin.customers set delinquent = true where stripe_id = 'cus_13'`) // and no tick has seen it
 	for _, x := range []struct{ title, source string }{
 		{"what is stored", segment("owing", "delinquent") + waitingCampaigns},
 		{"other texts", strings.Replace(waitingCampaigns, "steps:", "holdout: 1%\nsteps:", 1)},
+		{"a description, while somebody joins", strings.Replace(segment("owing", "delinquent"), "rule:", "description: who owes\nrule:", 1)},
 		{"a narrower segment", segment("dear", "mrr > 16")},
 	} {
 		if p := dunlin(t, real, x.source, "apply", "-f", "-"); p.status != exitDone {
