@@ -11,7 +11,7 @@ const (
 	Ended          Reason = "enrollment_ended" // the enrollment ended before
 	Superseded     Reason = "superseded"       // a later step was due already at enrollment
 	TooLate        Reason = "too_late"         // catch_up: none, and its time had passed at enrollment
-	AlreadyMember  Reason = "already_member"   // existing: ignore
+	AlreadyMember  Reason = "already_member"   // existing: ignore, or enrolled about something else before an edit
 	EventTooOld    Reason = "event_too_old"    // the trigger: it was heard of, or could be followed, too late
 	Expired        Reason = "expired"          // it could not happen in time
 	ConditionFalse Reason = "condition_false"  // the step's if
@@ -84,7 +84,7 @@ var inWords = map[Reason]string{
 	DataOld:          "Stripe has not been heard of for too long",
 	Ended:            "the enrollment had ended",
 	Superseded:       "a later step was already due",
-	AlreadyMember:    "was a member before the campaign started",
+	AlreadyMember:    "was a member when the campaign was started or edited, or under way in it by then",
 	EventTooOld:      "the event was more than 7 days old when it could be followed",
 	Expired:          "too late to be of use",
 	ConditionFalse:   "the step's condition was not met",

@@ -387,7 +387,7 @@ change another card, while a member: each is taken up once
 		w.campaign("c", strings.ReplaceAll(onCard, "enroll", "ignore"), `{name: last, at: 1 day, tag: b}`)
 		w.start("c", noon)
 		wantTold(t, w.why(id, noon.Add(time.Hour), time.Time{}), `
-Not contacted: the enrollment ended at 2026-03-02 12:00 (was a member before the campaign started). A member with the same card, and each card is taken up once.
+Not contacted: the enrollment ended at 2026-03-02 12:00 (was a member when the campaign was started or edited, or under way in it by then). A member with the same card, and each card is taken up once.
 exited already_member
 change another card, while a member: each is taken up once
 `)
