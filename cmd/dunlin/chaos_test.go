@@ -33,8 +33,9 @@ func TestChaos(t *testing.T) {
 	if len(r.tripped()) > 0 {
 		t.Errorf("verdicts\n got %v\nwant none\n%s", r.tripped(), strings.Join(append(r.Details, r.unnamed...), "\n"))
 	}
-	if r.kills < 20 || r.messages < 20 || r.unknown == 0 {
-		t.Errorf("kills, messages and unknown\n got %d, %d and %d\nwant 20, 20 and 1 at least: the test shows too little", r.kills, r.messages, r.unknown)
+	// A kill loses up to fifty calls at once: how many arrive is chance.
+	if r.kills < 20 || r.messages+r.unknown < 20 || r.messages == 0 || r.unknown == 0 {
+		t.Errorf("kills, messages and unknown\n got %d, %d and %d\nwant 20, and 20 of both together, at least: the test shows too little", r.kills, r.messages, r.unknown)
 	}
 }
 
